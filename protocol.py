@@ -1,0 +1,539 @@
+"""What both ends of the chat must agree on, and what both programs do alike.
+
+In this order: the frame that carries a message; what messages mean; one end of the chat; the
+terminal and the course of a program. Only the first part knows sockets, only the last terminals.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import io
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+from collections.abc import Callable
+
+from tictactoe import Game, IllegalMove
+
+MAX_MESSAGE_BYTES = 4096
+HEADER = struct.Struct(">I")
+HEADER_BYTES = HEADER.size
+MAX_FRAME_BYTES = HEADER_BYTES + MAX_MESSAGE_BYTES
+
+CLIENT, SERVER, DRAWN = "client", "server", "drawn"
+OTHER = {CLIENT: SERVER, SERVER: CLIENT}
+QUIT, HELP, PLAY, RESIGN = "/q", "/help", "play", "resign"
+SQUARES = {str(square): square for square in range(1, 10)}
+
+PROMPT = "Enter Input > "
+HINT = "/q: quit, play: tic-tac-toe, /help: more"
+HELP_TEXT = """\
+/q      quits: both programs end
+/help   shows this list
+play    starts a game of tic-tac-toe
+1 to 9  takes a square; words may follow
+resign  loses a game; at first declines
+Other text, with no game on, is sent."""
+WAITING = "Waiting for the {}..."
+NOT_SENT = "Your last line was not sent."
+
+# A vanished host is given up after 45 seconds without an answer to what was sent or, when
+# nothing was, to probes that begin after 20: within a minute, yet not for a short break of
+# a wireless link.
+LOSS_DETECTION = {
+    "TCP_KEEPIDLE": 20,  # seconds; Linux, Windows
+    "TCP_KEEPALIVE": 20,  # the same on macOS
+    "TCP_KEEPINTVL": 5,  # seconds
+    "TCP_KEEPCNT": 5,
+    "TCP_USER_TIMEOUT": 45_000,  # milliseconds; Linux
+}
+# For a /q to leave, and for what crosses it to arrive: a few round trips around the world.
+FAREWELL_SECONDS = 0.5
+
+SIGNALS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
+
+# The characters that can do more to a terminal than show, and what is shown for them.
+ESCAPES = {
+    code: ascii(chr(code))[1:-1]
+    for code in (
+        # Control characters (C0, DEL, C1) move the cursor, ring, and begin the sequences that
+        # change the terminal.
+        *range(0x20),
+        *range(0x7F, 0xA0),
+        # Some of those break lines, as these two separators do; a new line could forge a prompt.
+        *(0x2028, 0x2029),
+        # All with the property Bidi_Control (Unicode annex 9): marks, embeddings, overrides and
+        # isolates, which reorder the text around them and are not seen themselves.
+        *(0x061C, 0x200E, 0x200F),
+        *range(0x202A, 0x202F),
+        *range(0x2066, 0x206A),
+        # All else is let through. Right-to-left letters run as their readers expect. Joiners,
+        # variation selectors, tags and combining marks make up emoji, accents and the words of
+        # many scripts. What this Python's Unicode doesn't know yet may be a letter, too.
+    )
+}
+
+
+class ChatError(Exception):
+    """Ends the chat; its text is the sentence that the person here is told."""
+
+
+class Refused(ValueError):
+    """What neither end may say, or not now; the text says why.
+
+    From the person here it is answered at the prompt, from the other end it is a breach.
+    """
+
+
+class Connection:
+    """Messages over a connected stream socket, each in a frame of its own.
+
+    A frame is the length of the payload, 0 to 4096, as a 4-byte unsigned big-endian integer,
+    then that many bytes of UTF-8. The socket's own errors, OSErrors, are passed on; one comes
+    within a minute, too, if the other host has vanished, where the system can notice that.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._received = b""
+        with contextlib.suppress(OSError):  # It is no TCP socket, or lost, as its next use tells.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for name in LOSS_DETECTION.keys() & vars(socket):  # No system has all of them.
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), LOSS_DETECTION[name])
+
+    def send(self, text: str) -> None:
+        """Send one message. Raises Refused, with nothing sent, if it can't be one."""
+        try:
+            payload = text.encode()
+        except UnicodeEncodeError as error:
+            raise Refused("it holds bytes that are not text") from error
+        length = len(payload)
+        if length > MAX_MESSAGE_BYTES:
+            raise Refused(f"it takes {length} bytes and the limit is {MAX_MESSAGE_BYTES}")
+        # In one write: Nagle's algorithm may keep back a second one until the first has been
+        # acknowledged, and the other end's system may take its time for that.
+        self._sock.sendall(HEADER.pack(length) + payload)
+
+    def receive(self) -> str:
+        """Wait for the next message and return it.
+
+        Raises EOFError at the end of the stream, and Refused for what is no frame. If waiting
+        ends otherwise, by a signal or because the socket doesn't block, nothing is lost, and
+        it can be called again.
+        """
+        # A buffered reader would lose a part of a frame then, and takes 9 % more processor time
+        # per message of 16 bytes.
+        received = self._received or self._sock.recv(MAX_FRAME_BYTES)
+        if not received:
+            raise EOFError
+        while True:
+            if len(received) >= HEADER_BYTES:
+                length = HEADER.unpack_from(received)[0]
+                end = HEADER_BYTES + length
+                if len(received) >= end:
+                    break
+                if length > MAX_MESSAGE_BYTES:
+                    raise Refused(f"it announced {length} bytes, the limit is {MAX_MESSAGE_BYTES}")
+            self._received = received
+            # Never more than a frame may have, so that one that is too long is never all there.
+            more = self._sock.recv(MAX_FRAME_BYTES - len(received))
+            if not more:
+                raise Refused("it ended inside a frame")
+            received += more
+        self._received = received[end:]
+        try:
+            return received[HEADER_BYTES:end].decode()
+        except UnicodeDecodeError as error:
+            raise Refused("it sent bytes that are not UTF-8") from error
+
+    def has_input(self) -> bool:
+        """Return whether anything has arrived, be it only the end of the stream."""
+        return bool(self._received or select.select([self._sock], [], [], 0)[0])
+
+    def settimeout(self, seconds: float | None) -> None:
+        """Let each wait end with an OSError after so many seconds; 0: at once; None: never."""
+        self._sock.settimeout(seconds)
+
+    def close(self) -> None:
+        """Close the socket."""
+        # Unread input would make of this a reset, which may take along what was sent last.
+        with contextlib.suppress(OSError):
+            self._sock.settimeout(0)
+            self._sock.recv(1 << 20)
+        self._sock.close()
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Conversation:
+    """How far a conversation has come: whose turn it is, the game, the score.
+
+    It is the same for both ends and doesn't know at which it is. It is immutable: what is said
+    makes the next one, so what is refused changes nothing.
+    """
+
+    def __init__(self, turn: str | None = CLIENT, game: Game | None = None, **score: int) -> None:
+        self.turn = turn
+        """The end that may speak, CLIENT or SERVER; None once one of them has quit."""
+        self.game = game
+        """The game that is on, or else the last one that was played to its end, if any."""
+        self.score = score or {CLIENT: 0, SERVER: 0, DRAWN: 0}
+        """The games won by CLIENT, won by SERVER, and DRAWN."""
+
+    @property
+    def game_is_on(self) -> bool:
+        """Whether a game is being played."""
+        return self.game is not None and not self.game.is_over
+
+    def interpret(self, typed: str) -> str:
+        """Return the message that a typed line stands for.
+
+        At the prompt, unlike on the wire, case and surrounding blanks don't matter in a command.
+        """
+        words = typed.split(maxsplit=1)
+        command = " ".join(words).lower()
+        if command in (QUIT, RESIGN if self.game_is_on else PLAY):
+            return command
+        return " ".join(words) if self.game_is_on else typed
+
+    def say(self, speaker: str, text: str) -> Conversation:
+        """Return the conversation after ``speaker``, CLIENT or SERVER, has said ``text``.
+
+        Raises Refused or IllegalMove if that may not be said now.
+        """
+        game, score, won = self.game, self.score, None
+        if text == QUIT:
+            return Conversation(None, game, **score)
+        if speaker != self.turn:
+            raise Refused("it spoke out of turn")
+        if not game or game.is_over:
+            game = Game() if text == PLAY else game
+        elif text == RESIGN:
+            won = OTHER[speaker] if game != Game() else None
+            game = None
+        else:
+            square, _, _ = text.partition(" ")
+            if square not in SQUARES:
+                raise Refused("only a move, 1 to 9, or resign counts in a game")
+            game = game.play(SQUARES[square])
+            won = speaker if game.winner else DRAWN if game.is_over else None
+        if won:
+            score = {**score, won: score[won] + 1}
+        return Conversation(OTHER[speaker], game, **score)
+
+
+class Chat:
+    """One end of the chat: it speaks a turn and hears a turn, over a connection.
+
+    ``me`` is CLIENT or SERVER. ``ask`` returns the line typed at the prompt that it is given, or
+    raises EOFError; ``show`` prints lines. Both tell the person here all that happens, but for
+    what ends the chat with a ChatError. Leaving the context says /q, unless that was said.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        me: str,
+        ask: Callable[[str], str],
+        show: Callable[[str], None],
+    ) -> None:
+        self.connection = connection
+        self._me = me
+        self._other = OTHER[me]
+        self._ask = ask
+        self._show = show
+        self._conversation = Conversation()
+        self._turns = 0
+
+    def speak(self) -> bool:
+        """Take this end's turn; return whether the chat goes on.
+
+        Raises ChatError if the connection is lost or the other end broke the rules.
+        """
+        while self._conversation.turn == self._me:
+            typed = self._ask(PROMPT)
+            if self.connection.has_input():
+                # Out of turn: the other end has quit, is gone, or breaks the rules, perhaps with
+                # a frame that never ends.
+                self.connection.settimeout(FAREWELL_SECONDS)
+                try:
+                    return self.hear()
+                finally:
+                    if typed.strip():
+                        self._show(NOT_SENT)
+            if typed.strip().lower() == HELP:
+                self._show(HELP_TEXT)
+            elif typed.strip():
+                self._say(self._conversation.interpret(typed))
+        return self._conversation.turn is not None
+
+    def hear(self) -> bool:
+        """Take the other end's turn; return whether the chat goes on.
+
+        Raises ChatError if the connection is lost or the other end broke the rules, and
+        BlockingIOError if the connection doesn't wait and the turn is not all there.
+        """
+        try:
+            text = self.connection.receive()
+            after = self._conversation.say(self._other, text)
+        except (Refused, IllegalMove) as error:
+            self._quit()
+            raise ChatError(f"the {self._other} broke the rules: {error}") from error
+        except BlockingIOError:
+            raise
+        except (EOFError, OSError) as error:
+            raise ChatError(self._loss()) from error
+        self._show_heard(text)
+        self._take_turn(after)
+        return after.turn is not None
+
+    def close(self) -> None:
+        """Say /q, unless that was said, and close the connection."""
+        if self._conversation.turn:
+            awaits_answer = self._awaits_answer
+            self._quit()
+            if awaits_answer:
+                # It may have been given before the /q could arrive.
+                with contextlib.suppress(Refused, EOFError, OSError):
+                    self._show_heard(self.connection.receive())
+        self.connection.close()
+
+    def __enter__(self) -> Chat:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _say(self, text: str) -> None:
+        try:
+            after = self._conversation.say(self._me, text)
+            self.connection.send(text)
+        except (Refused, IllegalMove) as error:
+            self._show(f"Not sent: {error}.")
+        except OSError as error:
+            self._show(NOT_SENT)
+            raise ChatError(self._loss()) from error
+        else:
+            self._take_turn(after)
+            if after.turn:
+                self._show(WAITING.format(self._other))
+
+    def _quit(self) -> None:
+        """Say /q where the connection can still carry it."""
+        self._conversation = self._conversation.say(self._me, QUIT)
+        self.connection.settimeout(FAREWELL_SECONDS)
+        with contextlib.suppress(OSError):
+            self.connection.send(QUIT)
+
+    @property
+    def _awaits_answer(self) -> bool:
+        return self._turns > 0 and self._conversation.turn == self._other
+
+    def _loss(self) -> str:
+        sentence = f"the connection to the {self._other} was lost"
+        if self._awaits_answer:
+            sentence += "; your last line may not have arrived"
+        if self._me == CLIENT and self._turns <= 1:
+            sentence += "; the server may be busy with another client"
+        return sentence
+
+    def _show_heard(self, text: str) -> None:
+        if text == QUIT:
+            self._show(f"The {self._other} quit.")
+        else:
+            self._show(f"{self._other.capitalize()}: {text.translate(ESCAPES)}")
+
+    def _take_turn(self, after: Conversation) -> None:
+        """Go on to the conversation ``after`` a turn, and show what that did to the game."""
+        before, self._conversation = self._conversation, after
+        self._turns += 1
+        game = after.game
+        if not after.turn:
+            return
+        if game and game is not before.game:
+            self._show(str(game))
+        if game and not game.is_over:
+            mine = after.turn == self._me
+            mark = "X" if mine == (game.to_move == "X") else "O"
+            if not mine:
+                self._show(f"You are {mark}: the {self._other} moves.")
+            elif game == Game():
+                self._show(f"You are {mark}: your move (resign declines).")
+            else:
+                self._show(f"You are {mark}: your move.")
+        elif before.game_is_on:
+            self._show_result(before, after)
+
+    def _show_result(self, before: Conversation, after: Conversation) -> None:
+        """Show how the game ended that was on before the last turn, and the score."""
+        mover = "you" if before.turn == self._me else f"the {self._other}"
+        score = after.score
+        if score == before.score:
+            self._show(f"{mover.capitalize()} declined the game.")
+            return
+        if score[DRAWN] > before.score[DRAWN]:
+            self._show("Draw.")
+        else:
+            verb = "win" if score[self._me] > before.score[self._me] else "lose"
+            line = after.game and f"squares {', '.join(map(str, after.game.winning_squares))}"
+            self._show(f"You {verb}: {line or f'{mover} resigned'}.")
+        self._show(
+            f"You {score[self._me]}, {self._other} {score[self._other]}, drawn {score[DRAWN]}"
+        )
+
+
+def show(line: str) -> None:
+    """Print a line at once. Raises EOFError if nobody can read it any more."""
+    try:
+        print(line, flush=True)
+    except OSError:
+        # At exit Python tries again to write what it could not: that must be no error.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise EOFError from None
+
+
+def ask(prompt: str) -> str:
+    """Return the line typed at the prompt. Raises EOFError at the end of input."""
+    try:
+        tell_typed_early()
+        set_echo(True)
+        return input(prompt)
+    except (EOFError, OSError):
+        show("")
+        raise EOFError from None
+    finally:
+        set_echo(False)
+
+
+def tell_typed_early() -> None:
+    """Take the lines that were finished before the prompt was there; tell they are not sent.
+
+    They can't be an answer to what is on the screen. A line that was only begun is left for the
+    prompt. Raises EOFError at the end of input.
+    """
+    while controls_terminal() and select.select([0], [], [], 0)[0]:
+        early = os.read(0, MAX_MESSAGE_BYTES).decode(errors="replace")
+        if not early:
+            raise EOFError
+        for line in filter(str.strip, early.splitlines()):
+            show(f"Not sent, as typed before the prompt: {line.translate(ESCAPES)}")
+            if readline := sys.modules.get("readline"):
+                with contextlib.suppress(RuntimeError):  # PyPy's, on a terminal it can't edit on.
+                    readline.add_history(line)
+
+
+def controls_terminal() -> bool:
+    """Return whether input comes from a terminal whose queue and echo can be seen to."""
+    return os.name == "posix" and sys.stdin.isatty()
+
+
+def set_echo(on: bool, discard: bool = False) -> None:
+    """Let the terminal echo what is typed; not while it would run into what is shown.
+
+    With ``discard``, forget what was typed and not read yet.
+    """
+    if controls_terminal():
+        import termios
+
+        with contextlib.suppress(termios.error):  # The terminal may be gone.
+            attributes = termios.tcgetattr(0)
+            attributes[3] = attributes[3] | termios.ECHO if on else attributes[3] & ~termios.ECHO
+            when = termios.TCSAFLUSH if discard else termios.TCSANOW
+            termios.tcsetattr(0, when, attributes)
+
+
+def report(sentence: object) -> None:
+    """Print an error, after the program's name, as one line on standard error."""
+    line = f"{os.path.basename(sys.argv[0])}: error: {sentence}"
+    print(line.translate(ESCAPES), file=sys.stderr)
+
+
+def address_text(host: str, port: int, *_: object) -> str:
+    """Return HOST:PORT for the parts of a socket's address, an IPv6 host in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def no_connection(attempt: str, error: OSError | UnicodeError, advice: str) -> ChatError:
+    """Return the ChatError for an attempt to listen or to connect that has failed."""
+    # create_server() adds the address in parentheses, which the attempt tells already.
+    why, _, _ = (getattr(error, "strerror", None) or str(error)).partition(" (")
+    return ChatError(f"cannot {attempt}: {why}; {advice}")
+
+
+def parse_arguments(description: str, lowest_port: int) -> tuple[str, int]:
+    """Return the host and port of the command line, or exit with status 2 if it is wrong."""
+    # To learn the terminal's width, argparse would import shutil and all the compressors: that
+    # is a tenth of the time to the server's first line.
+    formatter = functools.partial(argparse.ArgumentDefaultsHelpFormatter, width=79)
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=formatter, allow_abbrev=False
+    )
+    parser.add_argument("--host", default="localhost", help="name, IPv4 or IPv6 address")
+    parser.add_argument("--port", default=3720, type=int, help=f"{lowest_port} to 65535")
+    arguments = parser.parse_args()
+    if arguments.port not in range(lowest_port, 65536):
+        parser.error(f"argument --port: {arguments.port} is not in {lowest_port} to 65535")
+    if not (sys.stdin and sys.stdout and sys.stderr):
+        parser.error("standard input, output and error must be open")
+    return arguments.host, arguments.port
+
+
+def run(program: Callable[[], None]) -> int:
+    """Run a program to its end, whichever that is, and return its exit status."""
+    # Typed bytes that are no text are refused when sent; what can't be shown is escaped.
+    for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace")):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=errors)
+    if sys.stdin.isatty():
+        with contextlib.suppress(ImportError):  # Windows has none.
+            __import__("readline")  # That gives input() editing and history.
+    for number in SIGNALS:
+        signal.signal(number, quit_on_signal)
+    # Python sees to a signal before it waits and when that interrupts it. One that comes in
+    # between, as input() gets ready, would stay unseen until the next key: an alarm twice a second
+    # interrupts the wait again.
+    if hasattr(signal, "setitimer"):
+        signal.signal(signal.SIGALRM, lambda *_: None)
+        signal.setitimer(signal.ITIMER_REAL, 0.5, 0.5)
+    set_echo(False)
+    try:
+        program()
+    except EOFError:
+        pass  # The person here is gone; the other end has been told /q.
+    except ChatError as error:
+        report(error)
+        return 1
+    finally:
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        # What was typed and not taken must not become a command of the shell.
+        with contextlib.suppress(EOFError, OSError):
+            tell_typed_early()
+        set_echo(True, discard=True)
+    return 0
+
+
+def quit_on_signal(number: int, _frame: object) -> None:
+    """End the program with a signal's status; on the way out /q is said."""
+    if hasattr(signal, "setitimer"):
+        # An alarm that is due as well must be over by now: input() would see to it only with the
+        # exit under way, and take that for an error of the alarm's handler.
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.raise_signal(signal.SIGALRM)
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)  # A second one must not cut that short.
+    if sys.stdout.isatty():
+        with contextlib.suppress(OSError):
+            os.write(1, b"\n")  # The cursor is behind the prompt or behind ^C.
+    sys.exit(128 + number)

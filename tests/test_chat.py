@@ -1,0 +1,300 @@
+"""Both ends of the chat over a pair of sockets: what each asks, shows, sends and raises."""
+
+import socket
+import unicodedata
+import unittest
+
+import protocol
+from protocol import CLIENT, SERVER, Chat, ChatError, Connection
+
+BOARD = " 1 | 2 | 3\n---+---+---\n 4 | 5 | 6\n---+---+---\n 7 | 8 | 9"
+
+
+class End(Chat):
+    """An end whose person types what was put into ``lines``."""
+
+    def __init__(self, sock, me):
+        self.lines, self.shown = [], []
+        super().__init__(Connection(sock), me, self.answer, self.shown.append)
+
+    def answer(self, prompt):
+        self.shown.append(prompt)
+        if not self.lines:
+            raise EOFError
+        return self.lines.pop(0)
+
+    def type(self, *lines):
+        """Type lines in this end's turn; return whether the chat goes on."""
+        self.lines += lines
+        return self.speak()
+
+    def news(self):
+        """Return what was shown since the last call."""
+        news = self.shown[:]
+        self.shown.clear()
+        return news
+
+
+class ChatTest(unittest.TestCase):
+    def setUp(self):
+        near, far = socket.socketpair()
+        near.settimeout(10)
+        far.settimeout(10)
+        self.client, self.server = End(near, CLIENT), End(far, SERVER)
+        self.near, self.far = near, far
+        self.addCleanup(near.close)
+        self.addCleanup(far.close)
+
+    def turns(self, *lines):
+        """Let the ends take turns, the client first; keep what only the last one showed."""
+        speaker, hearer = self.client, self.server
+        for line in lines:
+            self.client.news()
+            self.server.news()
+            self.assertTrue(speaker.type(line))
+            self.assertTrue(hearer.hear())
+            speaker, hearer = hearer, speaker
+
+    def assert_fails(self, act, sentence):
+        with self.assertRaises(ChatError) as caught:
+            act()
+        self.assertEqual(str(caught.exception), sentence)
+
+    def test_a_turn_is_asked_for_sent_and_shown(self):
+        self.turns("Grüße", "שלום 👩‍👩‍👧 é")
+        self.assertEqual(self.server.news(), ["Enter Input > ", "Waiting for the client..."])
+        self.assertEqual(self.client.news(), ["Server: שלום 👩‍👩‍👧 é"])
+
+    def test_blanks_ask_again_and_send_nothing(self):
+        self.assertTrue(self.client.type("", "  \t", "x"))
+        self.assertEqual(self.client.news(), ["Enter Input > "] * 3 + ["Waiting for the server..."])
+        self.assertTrue(self.server.hear())
+        self.assertEqual(self.server.news(), ["Client: x"])
+
+    def test_help_prints_the_list_and_sends_nothing(self):
+        self.client.type(" /HELP ", "x")
+        self.assertEqual(self.client.news()[1], protocol.HELP_TEXT)
+        for word in ("/q", "/help", "play", "1 to 9", "resign"):
+            self.assertIn(f"\n{word} ", f"\n{protocol.HELP_TEXT}")
+        self.server.hear()
+        self.assertEqual(self.server.news(), ["Client: x"])
+
+    def test_what_is_too_long_or_no_text_is_refused_and_asked_again(self):
+        self.client.type("x" * 4097, "\udcff", "x" * 4096)
+        self.assertEqual(
+            self.client.news()[1:4:2],
+            [
+                "Not sent: it takes 4097 bytes and the limit is 4096.",
+                "Not sent: it holds bytes that are not text.",
+            ],
+        )
+        self.server.hear()
+        self.assertEqual(self.server.news(), ["Client: " + "x" * 4096])
+
+    def test_quit_ends_both(self):
+        self.assertFalse(self.client.type("/Q"))
+        self.assertFalse(self.server.hear())
+        self.assertFalse(self.server.speak())
+        self.assertEqual(
+            (self.client.news(), self.server.news()), (["Enter Input > "], ["The client quit."])
+        )
+
+    def test_play_shows_both_the_board_whose_move_it_is_and_their_marks(self):
+        self.turns("play")
+        self.assertEqual(
+            self.client.news()[1:],
+            [BOARD, "You are O: the server moves.", "Waiting for the server..."],
+        )
+        self.assertEqual(
+            self.server.news(),
+            ["Client: play", BOARD, "You are X: your move (resign declines)."],
+        )
+
+    def test_a_move_with_a_remark_is_shown_to_both(self):
+        self.turns("play", "5 take that")
+        board = BOARD.replace("5", "X")
+        self.assertEqual(
+            self.server.news()[1:],
+            [board, "You are X: the client moves.", "Waiting for the client..."],
+        )
+        self.assertEqual(
+            self.client.news(), ["Server: 5 take that", board, "You are O: your move."]
+        )
+
+    def test_a_refused_move_is_answered_and_asked_again(self):
+        self.turns("play", "5")
+        self.client.news()
+        self.client.type("5", "hello", "play", "1")
+        self.assertEqual(
+            self.client.news()[1:6:2],
+            ["Not sent: 5 is not free."]
+            + ["Not sent: only a move, 1 to 9, or resign counts in a game."] * 2,
+        )
+        self.server.hear()
+        self.assertEqual(self.server.news()[-2].splitlines()[0], " O | 2 | 3")
+
+    def test_a_win_and_a_loss_are_told_with_the_squares_and_the_score(self):
+        self.turns("play", "1", "4", "2", "5", "3")
+        self.assertEqual(
+            self.server.news()[2:4], ["You win: squares 1, 2, 3.", "You 1, client 0, drawn 0"]
+        )
+        self.assertEqual(
+            self.client.news()[2:], ["You lose: squares 1, 2, 3.", "You 0, server 1, drawn 0"]
+        )
+
+    def test_a_draw_is_told_with_the_score(self):
+        self.turns("play", "5", "1", "3", "7", "4", "6", "8", "2", "9")
+        self.assertEqual(self.server.news()[2:4], ["Draw.", "You 0, client 0, drawn 1"])
+        self.assertEqual(self.client.news()[2:], ["Draw.", "You 0, server 0, drawn 1"])
+
+    def test_declining_is_told_without_a_score(self):
+        self.turns("play", "resign")
+        self.assertEqual(
+            self.server.news()[1:], ["You declined the game.", "Waiting for the client..."]
+        )
+        self.assertEqual(self.client.news(), ["Server: resign", "The server declined the game."])
+
+    def test_resigning_is_told_with_the_score(self):
+        self.turns("play", "1", "resign")
+        self.assertEqual(
+            self.client.news()[1:3], ["You lose: you resigned.", "You 0, server 1, drawn 0"]
+        )
+        self.assertEqual(
+            self.server.news(),
+            ["Client: resign", "You win: the client resigned.", "You 1, client 0, drawn 0"],
+        )
+
+    def test_the_board_is_not_drawn_again_after_the_game(self):
+        self.turns("play", "1", "4", "2", "5", "3", "well played")
+        self.assertEqual(self.server.news(), ["Client: well played"])
+
+    def test_leaving_says_quit(self):
+        self.turns("x")
+        self.client.close()
+        self.assertFalse(self.server.type("typed too late"))
+        self.assertEqual(
+            self.server.news()[-2:], ["The client quit.", "Your last line was not sent."]
+        )
+
+    def test_leaving_after_quit_says_nothing_more(self):
+        self.client.type("/q")
+        self.client.close()
+        self.assertEqual(self.far.recv(100), b"\0\0\0\2/q")
+
+    def test_what_crosses_a_quit_is_shown(self):
+        self.turns("x", "y")
+        self.client.type("answer")
+        self.server.close()
+        self.assertEqual(self.server.news()[-1], "Client: answer")
+        self.assertFalse(self.client.hear())
+
+    def test_the_end_of_the_stream_is_a_lost_connection(self):
+        self.turns("x", "y")
+        self.near.close()
+        self.assert_fails(
+            self.server.hear,
+            "the connection to the client was lost; your last line may not have arrived",
+        )
+
+    def test_a_loss_before_the_first_answer_tells_of_both(self):
+        self.client.type("x")
+        self.far.close()
+        self.assert_fails(
+            self.client.hear,
+            "the connection to the server was lost; your last line may not have arrived"
+            "; the server may be busy with another client",
+        )
+
+    def test_a_loss_before_the_server_said_anything_hints_that_it_may_be_busy(self):
+        self.far.close()
+        self.client.lines = ["hello"]
+        self.assert_fails(
+            self.client.speak,
+            "the connection to the server was lost; the server may be busy with another client",
+        )
+        self.assertEqual(self.client.news()[-1], "Your last line was not sent.")
+
+    def test_a_loss_while_typing_a_blank_line_is_told_all_the_same(self):
+        self.turns("x")
+        self.near.close()
+        self.server.lines = [""]
+        self.assert_fails(self.server.speak, "the connection to the client was lost")
+        self.assertEqual(self.server.news()[-1], "Enter Input > ")
+
+    def test_a_loss_before_the_first_message_leaves_nothing_unsure(self):
+        self.near.close()
+        self.assert_fails(self.server.hear, "the connection to the client was lost")
+
+    def test_a_send_that_fails_is_told(self):
+        self.turns("x")
+        self.server.connection.has_input = lambda: False  # It is lost after that look.
+        self.near.close()
+        self.server.lines = ["y"]
+        self.assert_fails(self.server.speak, "the connection to the client was lost")
+        self.assertEqual(self.server.news()[-1], "Your last line was not sent.")
+
+    def test_speaking_out_of_turn_is_a_breach(self):
+        self.near.sendall(b"\0\0\0\1x\0\0\0\1y")
+        self.server.hear()
+        self.server.lines = ["z"]
+        self.assert_fails(self.server.speak, "the client broke the rules: it spoke out of turn")
+        self.assertEqual(self.server.news()[-1], "Your last line was not sent.")
+        self.assertEqual(self.near.recv(100), b"\0\0\0\2/q")
+
+    def test_a_frame_that_begins_out_of_turn_and_never_ends_holds_nobody_up(self):
+        self.turns("x")
+        self.near.sendall(b"\0\0\0\5ab")
+        self.server.lines = ["y"]
+        self.assert_fails(self.server.speak, "the connection to the client was lost")
+        self.assertEqual(self.server.news()[-1], "Your last line was not sent.")
+
+    def test_an_illegal_move_is_a_breach(self):
+        self.turns("play", "5")
+        self.near.sendall(b"\0\0\0\0015")
+        self.assert_fails(self.server.hear, "the client broke the rules: 5 is not free")
+
+    def test_what_is_no_frame_is_a_breach(self):
+        self.near.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        self.assert_fails(
+            self.server.hear,
+            "the client broke the rules: it announced 1195725856 bytes, the limit is 4096",
+        )
+        self.server.close()
+        self.assertEqual((self.near.recv(100), self.near.recv(100)), (b"\0\0\0\2/q", b""))
+
+    def test_controls_line_breaks_and_bidi_controls_are_escaped_and_nothing_else(self):
+        bidi = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+        marks = {"LEFT-TO-RIGHT MARK", "RIGHT-TO-LEFT MARK", "ARABIC LETTER MARK"}
+        harmful = {
+            code
+            for code, character in enumerate(map(chr, range(0x110000)))
+            if unicodedata.category(character) in ("Cc", "Zl", "Zp")
+            or unicodedata.bidirectional(character) in bidi
+            or unicodedata.name(character, "") in marks
+        }
+        self.assertEqual(set(protocol.ESCAPES), harmful)
+        text = "".join(f"a{chr(code)}b" for code in sorted(harmful))
+        Connection(self.near).send(text)
+        self.server.hear()
+        escaped = text.encode("unicode_escape").decode().replace("\\\\", "\\")
+        self.assertEqual(self.server.news(), [f"Client: {escaped}"])
+
+    def test_every_other_script_is_shown_as_it_is(self):
+        texts = (
+            "é e\u0301",
+            "שלום عربي",
+            "🏳️‍🌈 👨‍👩‍👧 🏴󠁧󠁢󠁳󠁣󠁴󠁿 1️⃣",
+            "می\u200cخواهم",
+            "ไทย\u200b",
+            "日本語\u3000",
+            "\\x1b",
+        )
+        for text in texts:
+            Connection(self.near).send(text)
+            self.server.hear()
+            self.server._conversation = protocol.Conversation()
+        self.assertEqual(self.server.news(), [f"Client: {text}" for text in texts])
+
+
+if __name__ == "__main__":
+    unittest.main()
