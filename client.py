@@ -1,0 +1,47 @@
+"""The client: connects to the server and speaks first; then they take turns until one quits."""
+
+from __future__ import annotations
+
+import socket
+import sys
+
+import protocol
+from protocol import CLIENT, Chat, Connection
+
+CONNECT_SECONDS = 20
+
+
+def main() -> int:
+    """Run the program; return its exit status."""
+    host, port = protocol.parse_arguments("Chat with whoever runs server.py.", lowest_port=1)
+    return protocol.run(lambda: converse(host, port))
+
+
+def converse(host: str, port: int) -> None:
+    """Connect and chat until the end."""
+    sock, address = connect(host, port)
+    with Chat(Connection(sock), CLIENT, protocol.ask, protocol.show) as chat:
+        protocol.show(f"Connected to {protocol.address_text(*address)}")
+        protocol.show(protocol.HINT)
+        while chat.speak() and chat.hear():
+            pass
+
+
+def connect(host: str, port: int) -> tuple[socket.socket, tuple[str, int]]:
+    """Return a socket connected to the server, and the server's address.
+
+    Raises ChatError if there can be no connection.
+    """
+    try:
+        sock = socket.create_connection((host, port), timeout=CONNECT_SECONDS)
+        address = sock.getpeername()[:2]
+    except (OSError, UnicodeError) as error:
+        attempt = f"connect to {protocol.address_text(host, port)}"
+        advice = "is server.py running there, or busy with another client?"
+        raise protocol.no_connection(attempt, error, advice) from error
+    sock.settimeout(None)
+    return sock, address
+
+
+if __name__ == "__main__":
+    sys.exit(main())

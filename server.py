@@ -1,0 +1,110 @@
+"""The server: waits for a client and hears it; then they take turns until one quits."""
+
+from __future__ import annotations
+
+import errno
+import select
+import socket
+import sys
+
+import protocol
+from protocol import CLIENT, SERVER, Chat, ChatError, Connection
+
+# How many may be connected and silent; one more, and the longest silent has to leave.
+MAX_SILENT = 100
+
+
+def main() -> int:
+    """Run the program; return its exit status."""
+    host, port = protocol.parse_arguments("Wait for client.py and chat with it.", lowest_port=0)
+    return protocol.run(lambda: serve(host, port))
+
+
+def serve(host: str, port: int) -> None:
+    """Listen, hear the first client that says something, and chat with it until the end."""
+    chats: dict[socket.socket, tuple[Chat, str]] = {}
+    try:
+        with listen(host, port) as listener:
+            address, port, *_ = listener.getsockname()
+            protocol.show(f"Listening on {protocol.address_text(address, port)}")
+            if not (address.startswith("127.") or address == "::1"):
+                protocol.show(
+                    "Whoever reaches this port first takes the seat, and nothing is encrypted."
+                )
+            chat = hear_first(listener, chats)
+        while chat.speak() and chat.hear():
+            pass
+    finally:
+        for chat, _ in chats.values():
+            chat.close()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket. Raises ChatError if there can be none."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        # IPv4 where a name has both: who knows only one of the two knows that one.
+        family, _, _, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
+        return socket.create_server(address, family=family)
+    except (OSError, UnicodeError) as error:
+        attempt = f"listen on {protocol.address_text(host, port)}"
+        advice = "choose another --port or --host"
+        raise protocol.no_connection(attempt, error, advice) from error
+
+
+def hear_first(listener: socket.socket, chats: dict[socket.socket, tuple[Chat, str]]) -> Chat:
+    """Return the chat with the first client that says something, which is shown.
+
+    Until then all who connect are let in, and none can hold up the others: not by leaving,
+    by breaking the rules, by a message that doesn't end, nor by silence. Those who may still
+    speak, and in the end that client alone, are kept in ``chats``, with their addresses.
+    """
+    listener.setblocking(False)
+    while True:
+        for sock in select.select([*chats, listener], [], [])[0]:
+            if sock is listener:
+                let_in(listener, chats)
+                continue
+            chat, address = chats[sock]
+            try:
+                chat.hear()
+            except BlockingIOError:
+                continue
+            except ChatError as error:
+                protocol.report(f"{address}: {error}; still waiting for a client")
+                chat.close()
+                del chats[sock]
+            else:
+                for other in chats.keys() - {sock}:
+                    refuse(other, chats)
+                chat.connection.settimeout(None)
+                return chat
+
+
+def let_in(listener: socket.socket, chats: dict[socket.socket, tuple[Chat, str]]) -> None:
+    """Add the next one who connects, if need be in the place of the longest silent."""
+    try:
+        sock, peer = listener.accept()
+    except OSError as error:
+        if error.errno == errno.EMFILE and chats:
+            refuse(next(iter(chats)), chats)
+        return  # Else it has left already.
+    if len(chats) == MAX_SILENT:
+        refuse(next(iter(chats)), chats)
+    chat = Chat(Connection(sock), SERVER, protocol.ask, protocol.show)
+    chat.connection.settimeout(0)
+    address = protocol.address_text(*peer)
+    chats[sock] = chat, address
+    protocol.show(f"Connected by {address}")
+    protocol.show(protocol.HINT)
+    protocol.show(protocol.WAITING.format(CLIENT))
+
+
+def refuse(sock: socket.socket, chats: dict[socket.socket, tuple[Chat, str]]) -> None:
+    """Close the connection of one who said nothing; without /q, as nobody has quit."""
+    chat, _ = chats.pop(sock)
+    chat.connection.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
