@@ -1,0 +1,111 @@
+"""What takes hosts of its own, made of network namespaces: the default port, a cut cable."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+import unittest
+import unittest.mock
+
+from tests.terminal import PROMPT, Terminal, TerminalTest
+
+# The real times, 45 seconds, if this is set; else the same at a fifteenth of them.
+REAL_TIMES = bool(os.environ.get("TEST_REAL_TIMES"))
+SHORT_TIMES = {
+    "TCP_KEEPIDLE": 1,
+    "TCP_KEEPINTVL": 1,
+    "TCP_KEEPCNT": 2,
+    "TCP_USER_TIMEOUT": 3000,
+}
+LIMIT = 60 if REAL_TIMES else 5
+
+
+def ip(*arguments):
+    return subprocess.run(["ip", *arguments], capture_output=True, text=True, check=True)
+
+
+def why_not():
+    """Return why no namespace can be made here, or None if one can."""
+    if not shutil.which("ip"):
+        return "the command ip (iproute2) is not installed"
+    try:
+        ip("netns", "add", f"probe{os.getpid()}")
+        ip("netns", "delete", f"probe{os.getpid()}")
+    except subprocess.CalledProcessError as error:
+        return f"network namespaces can't be made: {error.stderr.strip()}"
+    return None
+
+
+WHY_NOT = why_not()
+
+
+@unittest.skipIf(WHY_NOT, WHY_NOT)
+class NamespaceTest(TerminalTest):
+    def setUp(self):
+        """Make two hosts, near and far, with a cable between them."""
+        super().setUp()
+        self.near, self.far = f"near{os.getpid()}", f"far{os.getpid()}"
+        for host in (self.near, self.far):
+            ip("netns", "add", host)
+            self.addCleanup(ip, "netns", "delete", host)
+            ip("-n", host, "link", "set", "lo", "up")
+        cable = ("type", "veth", "peer", "name", "cable", "netns", self.far)
+        ip("-n", self.near, "link", "add", "cable", *cable)
+        for number, host in enumerate((self.near, self.far), 1):
+            ip("-n", host, "address", "add", f"192.0.2.{number}/24", "dev", "cable")
+            ip("-n", host, "link", "set", "cable", "up")
+
+    def start_on(self, host, *command):
+        return self.ends(Terminal("ip", "netns", "exec", host, sys.executable, *command))
+
+    def test_without_flags_the_programs_meet_on_localhost_port_3720(self):
+        server = self.start_on(self.near, "server.py")
+        server.until("Listening on 127.0.0.1:3720\n")
+        client = self.start_on(self.near, "client.py")
+        client.until("Connected to 127.0.0.1:3720\n")
+        client.type("x")
+        server.until("Client: x\n")
+
+    def start_pair(self, port):
+        """Start a server on the near host and a client on the far one."""
+
+        def command(program, *arguments):
+            if REAL_TIMES:
+                return (f"{program}.py", *arguments)
+            start = f"import sys, protocol, {program}; sys.argv[0] = '{program}.py'; "
+            start += f"protocol.LOSS_DETECTION.update({SHORT_TIMES}); sys.exit({program}.main())"
+            return ("-c", start, *arguments)
+
+        address = ("--host", "192.0.2.1", "--port", port)
+        server = self.start_on(self.near, *command("server", *address))
+        server.until("Listening on 192.0.2.1:")
+        client = self.start_on(self.far, *command("client", *address))
+        client.type("x")
+        server.type("y")
+        client.until(PROMPT)
+        return server, client
+
+    def test_a_cut_cable_is_noticed_within_a_minute_waiting_and_sending(self):
+        server_waits, client_sends = self.start_pair("1001")
+        server_sends, client_waits = self.start_pair("1002")
+        client_waits.write(b"z\n")
+        server_sends.until(PROMPT)
+        ip("-n", self.far, "link", "set", "cable", "down")
+        cut = time.monotonic()
+        client_sends.write(b"into the void\n")
+        server_sends.write(b"into the void\n")
+        lost = {
+            server_waits: "server.py: error: the connection to the client was lost",
+            server_sends: "server.py: error: the connection to the client was lost",
+            client_waits: "client.py: error: the connection to the server was lost",
+            client_sends: "client.py: error: the connection to the server was lost",
+        }
+        for end, sentence in lost.items():
+            with unittest.mock.patch("tests.terminal.SECONDS", LIMIT):
+                self.assert_ends(end, 1, sentence + "; your last line may not have arrived")
+        self.assertLess(time.monotonic() - cut, LIMIT)
+
+
+if __name__ == "__main__":
+    unittest.main()
