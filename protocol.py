@@ -16,7 +16,8 @@ import signal
 import socket
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from tictactoe import Game, IllegalMove
 
@@ -275,7 +276,8 @@ class Chat:
             if typed.strip().lower() == HELP:
                 self._show(HELP_TEXT)
             elif typed.strip():
-                self._say(self._conversation.interpret(typed))
+                with undisturbed(self.connection):
+                    self._say(self._conversation.interpret(typed))
         return self._conversation.turn is not None
 
     def hear(self) -> bool:
@@ -284,18 +286,19 @@ class Chat:
         Raises ChatError if the connection is lost or the other end broke the rules, and
         BlockingIOError if the connection doesn't wait and the turn is not all there.
         """
-        try:
-            text = self.connection.receive()
-            after = self._conversation.say(self._other, text)
-        except (Refused, IllegalMove) as error:
-            self._quit()
-            raise ChatError(f"the {self._other} broke the rules: {error}") from error
-        except BlockingIOError:
-            raise
-        except (EOFError, OSError) as error:
-            raise ChatError(self._loss()) from error
-        self._show_heard(text)
-        self._take_turn(after)
+        with undisturbed(self.connection):
+            try:
+                text = self.connection.receive()
+                after = self._conversation.say(self._other, text)
+            except (Refused, IllegalMove) as error:
+                self._quit()
+                raise ChatError(f"the {self._other} broke the rules: {error}") from error
+            except BlockingIOError:
+                raise
+            except (EOFError, OSError) as error:
+                raise ChatError(self._loss()) from error
+            self._show_heard(text)
+            self._take_turn(after)
         return after.turn is not None
 
     def close(self) -> None:
@@ -391,6 +394,35 @@ class Chat:
         self._show(
             f"You {score[self._me]}, {self._other} {score[self._other]}, drawn {score[DRAWN]}"
         )
+
+
+@contextlib.contextmanager
+def undisturbed(connection: Connection) -> Iterator[None]:
+    """Let a signal end a wait for the connection, but see to it only after this.
+
+    If it broke in as a message is taken from the stream, that would never be shown. A second
+    one does break in: the first may wait for an output that is stalled.
+    """
+    handlers: dict[int, Any] = {}
+    came = []
+
+    def restore() -> None:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+    def note(number: int, _: object) -> None:
+        restore()
+        came.append(number)
+        connection.settimeout(0)
+
+    for number in SIGNALS:
+        handlers[number] = signal.signal(number, note)
+    try:
+        yield
+    finally:
+        restore()
+        for number in came:
+            signal.raise_signal(number)
 
 
 def show(line: str) -> None:

@@ -23,6 +23,12 @@ SECONDS = 20  # A step that takes longer has failed.
 Program = TypeVar("Program", "Terminal", "Pipes")
 
 
+def changed(change: str, program: str, *arguments: str) -> tuple[str, ...]:
+    """Return Python's arguments for a program with a statement that is carried out before it."""
+    start = f"import sys; sys.argv[0] = '{program}.py'; {change}; "
+    return "-c", start + f"import {program}; sys.exit({program}.main())", *arguments
+
+
 class Terminal:
     """A program on a pseudo-terminal of its own, and all that it has shown there."""
 

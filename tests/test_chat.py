@@ -1,5 +1,6 @@
 """Both ends of the chat over a pair of sockets: what each asks, shows, sends and raises."""
 
+import signal
 import socket
 import unicodedata
 import unittest
@@ -8,6 +9,14 @@ import protocol
 from protocol import CLIENT, SERVER, Chat, ChatError, Connection
 
 BOARD = " 1 | 2 | 3\n---+---+---\n 4 | 5 | 6\n---+---+---\n 7 | 8 | 9"
+
+
+class Signalled(Exception):
+    """What the handler of a signal raises here."""
+
+
+def raise_signalled(*_):
+    raise Signalled
 
 
 class End(Chat):
@@ -261,6 +270,56 @@ class ChatTest(unittest.TestCase):
         )
         self.server.close()
         self.assertEqual((self.near.recv(100), self.near.recv(100)), (b"\0\0\0\2/q", b""))
+
+    def handle(self, number, handler=raise_signalled):
+        """Let a signal be handled so until the test ends."""
+        self.addCleanup(signal.signal, number, signal.signal(number, handler))
+
+    def test_a_signal_as_a_message_is_taken_from_the_stream_loses_nothing(self):
+        self.handle(signal.SIGTERM)
+        self.turns("x")
+        self.server.type("an answer")
+
+        class Socket(socket.socket):
+            def recv(self, *arguments):
+                received = super().recv(*arguments)
+                signal.raise_signal(signal.SIGTERM)
+                return received
+
+        self.client.connection._sock = Socket(fileno=self.near.detach())
+        self.addCleanup(self.client.connection._sock.close)
+        with self.assertRaises(Signalled):
+            self.client.hear()
+        self.assertEqual(self.client.news()[-1], "Server: an answer")
+
+    def test_a_signal_ends_the_wait_for_a_message_and_loses_nothing(self):
+        message = b"\0\0\0\1x"
+        for at, number in enumerate(protocol.SIGNALS):
+            self.handle(number)
+            self.handle(signal.SIGALRM, lambda *_, number=number: signal.raise_signal(number))
+            self.near.sendall(message[at : at + 1])
+            self.server.connection.settimeout(None)
+            signal.setitimer(signal.ITIMER_REAL, 0.01)
+            with self.assertRaises(Signalled):
+                self.server.hear()
+        self.near.sendall(message[len(protocol.SIGNALS) :])
+        self.server.hear()
+        self.assertEqual(self.server.news(), ["Client: x"])
+
+    def test_a_second_signal_breaks_into_what_is_shown(self):
+        self.handle(signal.SIGTERM)
+        shown = []
+
+        def show(line):
+            shown.append(line)
+            signal.raise_signal(signal.SIGTERM)
+
+        self.turns("play", "5", "1")
+        self.client._show = show
+        self.server.type("9")
+        with self.assertRaises(Signalled):
+            self.client.hear()
+        self.assertEqual(shown[0], "Server: 9")
 
     def test_controls_line_breaks_and_bidi_controls_are_escaped_and_nothing_else(self):
         bidi = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}

@@ -12,7 +12,7 @@ import unittest
 
 from protocol import ESCAPES, Connection
 from server import let_in
-from tests.terminal import PROMPT, ROOT, SECONDS, Terminal, TerminalTest
+from tests.terminal import PROMPT, ROOT, SECONDS, Terminal, TerminalTest, changed
 
 LOST_CLIENT = "the connection to the client was lost"
 QUIT_FRAME = b"\0\0\0\2/q"
@@ -67,10 +67,15 @@ class FaultTest(TerminalTest):
             self.assertEqual(Connection(peer).receive(), "ok")
         return server, peer
 
-    def client_and_peer(self):
+    def client_and_peer(self, change=""):
         """Return a client at its first prompt, and its peer."""
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            client = self.start_client(str(listener.getsockname()[1]))
+            port = str(listener.getsockname()[1])
+            client = (
+                self.start(*changed(change, "client", "--port", port))
+                if change
+                else self.start_client(port)
+            )
             listener.settimeout(SECONDS)
             peer, _ = listener.accept()
         self.prepare(peer)
@@ -435,7 +440,8 @@ class SignalTest(FaultTest):
         server.until("The client quit.\n")
 
     def test_a_second_signal_does_not_cut_the_first_one_short(self):
-        client, peer = self.client_and_peer()
+        # With all the time that the test may need between the signals.
+        client, peer = self.client_and_peer("import protocol; protocol.FAREWELL_SECONDS = 20")
         client.write(b"x\n")
         client.until("Waiting for the server...\n")
         client.process.send_signal(signal.SIGTERM)
@@ -461,13 +467,16 @@ class SignalTest(FaultTest):
         server.write(b"x\n")
         server.until("The client quit.\n")
 
-    def test_what_crossed_the_quit_of_a_signal_is_shown(self):
+    def test_an_answer_that_comes_together_with_a_signal_is_shown(self):
         client, peer = self.client_and_peer()
         client.write(b"x\n")
         client.until("Waiting for the server...\n")
-        client.process.send_signal(signal.SIGTERM)
         self.assertEqual(Connection(peer).receive(), "x")
+        client.process.send_signal(signal.SIGSTOP)
+        os.waitpid(client.process.pid, os.WUNTRACED)
+        client.process.send_signal(signal.SIGTERM)
         Connection(peer).send("an answer on its way")
+        client.process.send_signal(signal.SIGCONT)
         client.until("Server: an answer on its way\n")
         self.assert_ends(client, 143)
 

@@ -8,7 +8,7 @@ import time
 import unittest
 import unittest.mock
 
-from tests.terminal import PROMPT, Terminal, TerminalTest
+from tests.terminal import PROMPT, Terminal, TerminalTest, changed
 
 # The real times, 45 seconds, if this is set; else the same at a fifteenth of them.
 REAL_TIMES = bool(os.environ.get("TEST_REAL_TIMES"))
@@ -73,9 +73,8 @@ class NamespaceTest(TerminalTest):
         def command(program, *arguments):
             if REAL_TIMES:
                 return (f"{program}.py", *arguments)
-            start = f"import sys, protocol, {program}; sys.argv[0] = '{program}.py'; "
-            start += f"protocol.LOSS_DETECTION.update({SHORT_TIMES}); sys.exit({program}.main())"
-            return ("-c", start, *arguments)
+            change = f"import protocol; protocol.LOSS_DETECTION.update({SHORT_TIMES})"
+            return changed(change, program, *arguments)
 
         address = ("--host", "192.0.2.1", "--port", port)
         server = self.start_on(self.near, *command("server", *address))

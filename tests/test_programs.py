@@ -12,7 +12,7 @@ import unittest.mock
 import protocol
 from protocol import HELP_TEXT, HINT
 from server import listen
-from tests.terminal import PROMPT, ROOT, Terminal, TerminalTest
+from tests.terminal import PROMPT, ROOT, Terminal, TerminalTest, changed
 
 HELP_LINE = HINT + "\n"
 
@@ -268,14 +268,10 @@ class ArgumentsTest(TerminalTest):
 
 
 class OtherSystemsTest(TerminalTest):
-    def start_without(self, what, program, *arguments):
-        start = f"import io, signal, sys; {what}; sys.argv[0] = '{program}.py'; "
-        return self.start("-c", start + f"import {program}; sys.exit({program}.main())", *arguments)
-
     def test_they_work_without_what_windows_lacks(self):
-        lacking = "sys.modules['readline'] = None; del signal.SIGHUP, signal.setitimer"
+        lacking = "import signal; sys.modules['readline'] = None; del signal.SIGHUP, signal.setitimer"
         server, port = self.start_server()
-        client = self.start_without(lacking, "client", "--port", port)
+        client = self.start(*changed(lacking, "client", "--port", port))
         client.type("x")
         client.until("Waiting for the server...\n")
         client.type_early(b"early\n")
@@ -286,7 +282,7 @@ class OtherSystemsTest(TerminalTest):
         server.type("/q")
         client.until("The server quit.\n")
         self.assert_ends(client, 0)
-        server = self.start_without(lacking, "server", "--port", "0")
+        server = self.start(*changed(lacking, "server", "--port", "0"))
         server.until("Listening on ")
         server.until("\n")
         while server.process.poll() is None:
@@ -297,8 +293,8 @@ class OtherSystemsTest(TerminalTest):
 
     def test_standard_streams_can_be_anything_that_reads_and_writes(self):
         server, port = self.start_server()
-        given = "sys.stdin = io.StringIO('x\\n')"
-        client = self.start_without(given, "client", "--port", port)
+        given = "import io; sys.stdin = io.StringIO('x\\n')"
+        client = self.start(*changed(given, "client", "--port", port))
         server.until("Client: x\n")
         server.type("y")
         client.until("Server: y\n")
