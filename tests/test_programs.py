@@ -269,7 +269,9 @@ class ArgumentsTest(TerminalTest):
 
 class OtherSystemsTest(TerminalTest):
     def test_they_work_without_what_windows_lacks(self):
-        lacking = "import signal; sys.modules['readline'] = None; del signal.SIGHUP, signal.setitimer"
+        lacking = (
+            "import signal; sys.modules['readline'] = None; del signal.SIGHUP, signal.setitimer"
+        )
         server, port = self.start_server()
         client = self.start(*changed(lacking, "client", "--port", port))
         client.type("x")
