@@ -530,10 +530,11 @@ class ClosedOutputTest(FaultTest):
             else:
                 client.process.stdout.close()
                 client.write(b"x\n")
+            self.assertEqual(client.process.wait(SECONDS), 0)
+            if moment == "at the prompt":
                 server.type("")
             server.until("The client quit.\n")
             self.assert_ends(server, 0)
-            self.assertEqual(client.process.wait(SECONDS), 0)
             self.assertEqual(client.process.stderr.read(), b"")
 
 
