@@ -17,7 +17,6 @@ import socket
 import struct
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from tictactoe import Game, IllegalMove
 
@@ -403,7 +402,7 @@ def undisturbed(connection: Connection) -> Iterator[None]:
     If it broke in as a message is taken from the stream, that would never be shown. A second
     one does break in: the first may wait for an output that is stalled.
     """
-    handlers: dict[int, Any] = {}
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
     came = []
 
     def restore() -> None:
@@ -416,7 +415,7 @@ def undisturbed(connection: Connection) -> Iterator[None]:
         connection.settimeout(0)
 
     for number in SIGNALS:
-        handlers[number] = signal.signal(number, note)
+        signal.signal(number, note)
     try:
         yield
     finally:

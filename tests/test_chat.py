@@ -4,6 +4,7 @@ import signal
 import socket
 import unicodedata
 import unittest
+from unittest import mock
 
 import protocol
 from protocol import CLIENT, SERVER, Chat, ChatError, Connection
@@ -177,6 +178,7 @@ class ChatTest(unittest.TestCase):
         self.turns("play", "1", "4", "2", "5", "3", "well played")
         self.assertEqual(self.server.news(), ["Client: well played"])
 
+    @mock.patch("protocol.FAREWELL_SECONDS", 0.01)
     def test_leaving_says_quit(self):
         self.turns("x")
         self.client.close()
@@ -250,6 +252,7 @@ class ChatTest(unittest.TestCase):
         self.assertEqual(self.server.news()[-1], "Your last line was not sent.")
         self.assertEqual(self.near.recv(100), b"\0\0\0\2/q")
 
+    @mock.patch("protocol.FAREWELL_SECONDS", 0.01)
     def test_a_frame_that_begins_out_of_turn_and_never_ends_holds_nobody_up(self):
         self.turns("x")
         self.near.sendall(b"\0\0\0\5ab")
