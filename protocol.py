@@ -52,8 +52,10 @@ LOSS_DETECTION = {
     "TCP_KEEPCNT": 5,
     "TCP_USER_TIMEOUT": 45_000,  # milliseconds; Linux
 }
-# For a /q to leave, and for what crosses it to arrive: a few round trips around the world.
-FAREWELL_SECONDS = 0.5
+# For a /q to leave, and for what crosses it to arrive: a round trip around the world.
+FAREWELL_SECONDS = 0.4
+# Longer than that, as PyPy begins a wait anew after each alarm.
+ALARM_SECONDS = 0.5
 
 SIGNALS = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
@@ -532,11 +534,11 @@ def run(program: Callable[[], None]) -> int:
     for number in SIGNALS:
         signal.signal(number, quit_on_signal)
     # Python sees to a signal before it waits and when that interrupts it. One that comes in
-    # between, as input() gets ready, would stay unseen until the next key: an alarm twice a second
+    # between, as input() gets ready, would stay unseen until the next key: an alarm now and then
     # interrupts the wait again.
     if hasattr(signal, "setitimer"):
         signal.signal(signal.SIGALRM, lambda *_: None)
-        signal.setitimer(signal.ITIMER_REAL, 0.5, 0.5)
+        signal.setitimer(signal.ITIMER_REAL, ALARM_SECONDS, ALARM_SECONDS)
     set_echo(False)
     try:
         program()
