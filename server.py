@@ -42,7 +42,9 @@ def serve(host: str, port: int) -> None:
 def listen(host: str, port: int) -> socket.socket:
     """Return a listening socket. Raises ChatError if there can be none."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        # As bytes: for text Python would load the codec of international names, a twentieth of the
+        # time to the first line. This machine's own addresses need none.
+        found = socket.getaddrinfo(host.encode(), port, type=socket.SOCK_STREAM)
         # IPv4 where a name has both: who knows only one of the two knows that one.
         family, _, _, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
         return socket.create_server(address, family=family)
