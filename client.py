@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import sys
 
@@ -20,7 +21,8 @@ def main() -> int:
 def converse(host: str, port: int) -> None:
     """Connect and chat until the end."""
     sock, address = connect(host, port)
-    with Chat(Connection(sock), CLIENT, protocol.ask, protocol.show) as chat:
+    chat = Chat(Connection(sock), CLIENT, protocol.ask, protocol.show)
+    with contextlib.closing(chat):
         protocol.show(f"Connected to {protocol.address_text(*address)}")
         protocol.show(protocol.HINT)
         while chat.speak() and chat.hear():

@@ -240,7 +240,7 @@ class Chat:
 
     ``me`` is CLIENT or SERVER. ``ask`` returns the line typed at the prompt that it is given, or
     raises EOFError; ``show`` prints lines. Both tell the person here all that happens, but for
-    what ends the chat with a ChatError. Leaving the context says /q, unless that was said.
+    what ends the chat with a ChatError.
     """
 
     def __init__(
@@ -313,12 +313,6 @@ class Chat:
                     self._show_heard(self.connection.receive())
         self.connection.close()
 
-    def __enter__(self) -> Chat:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def _say(self, text: str) -> None:
         try:
             after = self._conversation.say(self._me, text)
@@ -370,12 +364,10 @@ class Chat:
         if game and not game.is_over:
             mine = after.turn == self._me
             mark = "X" if mine == (game.to_move == "X") else "O"
-            if not mine:
-                self._show(f"You are {mark}: the {self._other} moves.")
-            elif game == Game():
-                self._show(f"You are {mark}: your move (resign declines).")
-            else:
-                self._show(f"You are {mark}: your move.")
+            move = "your move" if mine else f"the {self._other} moves"
+            if mine and game == Game():
+                move += " (resign declines)"
+            self._show(f"You are {mark}: {move}.")
         elif before.game_is_on:
             self._show_result(before, after)
 

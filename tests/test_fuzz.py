@@ -92,7 +92,7 @@ class FuzzTest(TerminalTest):
                 # would mostly find the other end speaking out of turn.
                 chat.connection.has_input = lambda: False
             try:
-                with chat:
+                with contextlib.closing(chat):
                     while all(act() for act in self.turn(chat, me)):
                         pass
             except EOFError:
