@@ -20,6 +20,19 @@ def raise_signalled(*_):
     raise Signalled
 
 
+class SignallingSocket(socket.socket):
+    """A socket at which a signal comes when something has been sent or received."""
+
+    def recv(self, *arguments):
+        received = super().recv(*arguments)
+        signal.raise_signal(signal.SIGTERM)
+        return received
+
+    def sendall(self, data):
+        super().sendall(data)
+        signal.raise_signal(signal.SIGTERM)
+
+
 class End(Chat):
     """An end whose person types what was put into ``lines``."""
 
@@ -282,18 +295,19 @@ class ChatTest(unittest.TestCase):
         self.handle(signal.SIGTERM)
         self.turns("x")
         self.server.type("an answer")
-
-        class Socket(socket.socket):
-            def recv(self, *arguments):
-                received = super().recv(*arguments)
-                signal.raise_signal(signal.SIGTERM)
-                return received
-
-        self.client.connection._sock = Socket(fileno=self.near.detach())
+        self.client.connection._sock = SignallingSocket(fileno=self.near.detach())
         self.addCleanup(self.client.connection._sock.close)
         with self.assertRaises(Signalled):
             self.client.hear()
         self.assertEqual(self.client.news()[-1], "Server: an answer")
+
+    def test_a_signal_as_a_message_is_sent_waits_until_the_turn_is_over(self):
+        self.handle(signal.SIGTERM)
+        self.client.connection._sock = SignallingSocket(fileno=self.near.detach())
+        self.addCleanup(self.client.connection._sock.close)
+        with self.assertRaises(Signalled):
+            self.client.type("x")
+        self.assertEqual(self.client.news()[-1], "Waiting for the server...")
 
     def test_a_signal_ends_the_wait_for_a_message_and_loses_nothing(self):
         message = b"\0\0\0\1x"
@@ -322,7 +336,7 @@ class ChatTest(unittest.TestCase):
         self.server.type("9")
         with self.assertRaises(Signalled):
             self.client.hear()
-        self.assertEqual(shown[0], "Server: 9")
+        self.assertEqual((shown[0], len(shown)), ("Server: 9", 2))
 
     def test_controls_line_breaks_and_bidi_controls_are_escaped_and_nothing_else(self):
         bidi = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
