@@ -14,13 +14,13 @@ CONNECT_SECONDS = 20
 
 def main() -> int:
     """Run the program; return its exit status."""
-    host, port = protocol.parse_arguments("Chat with whoever runs server.py.", lowest_port=1)
-    return protocol.run(lambda: converse(host, port))
+    return protocol.run(converse, "Chat with whoever runs server.py.", lowest_port=1)
 
 
 def converse(host: str, port: int) -> None:
     """Connect and chat until the end."""
     sock, address = connect(host, port)
+    protocol.interrupt_waits()  # Not earlier: PyPy's connect() would fail for it.
     chat = Chat(Connection(sock), CLIENT, protocol.ask, protocol.show)
     with contextlib.closing(chat):
         protocol.show(f"Connected to {protocol.address_text(*address)}")
@@ -38,9 +38,8 @@ def connect(host: str, port: int) -> tuple[socket.socket, tuple[str, int]]:
         sock = socket.create_connection((host, port), timeout=CONNECT_SECONDS)
         address = sock.getpeername()[:2]
     except (OSError, UnicodeError) as error:
-        attempt = f"connect to {protocol.address_text(host, port)}"
         advice = "is server.py running there, or busy with another client?"
-        raise protocol.no_connection(attempt, error, advice) from error
+        raise protocol.no_connection("connect to", host, port, error, advice) from error
     sock.settimeout(None)
     return sock, address
 

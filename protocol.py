@@ -46,11 +46,10 @@ NOT_SENT = "Your last line was not sent."
 # nothing was, to probes that begin after 20: within a minute, yet not for a short break of
 # a wireless link.
 LOSS_DETECTION = {
-    "TCP_KEEPIDLE": 20,  # seconds; Linux, Windows
-    "TCP_KEEPALIVE": 20,  # the same on macOS
+    "TCP_KEEPIDLE": 20,  # seconds
     "TCP_KEEPINTVL": 5,  # seconds
     "TCP_KEEPCNT": 5,
-    "TCP_USER_TIMEOUT": 45_000,  # milliseconds; Linux
+    "TCP_USER_TIMEOUT": 45_000,  # milliseconds
 }
 # For a /q to leave, and for what crosses it to arrive: a round trip around the world.
 FAREWELL_SECONDS = 0.4
@@ -66,16 +65,11 @@ ESCAPES = {
     code: ascii(chr(code))[1:-1]
     for code in (
         # Control characters (C0, DEL, C1) move the cursor, ring, and begin the sequences that
-        # change the terminal.
-        *range(0x20),
-        *range(0x7F, 0xA0),
-        # Some of those break lines, as these two separators do; a new line could forge a prompt.
-        *(0x2028, 0x2029),
+        # change the terminal. Some break lines, as do two separators; that could forge a prompt.
+        *(*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029),
         # All with the property Bidi_Control (Unicode annex 9): marks, embeddings, overrides and
         # isolates, which reorder the text around them and are not seen themselves.
-        *(0x061C, 0x200E, 0x200F),
-        *range(0x202A, 0x202F),
-        *range(0x2066, 0x206A),
+        *(0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)),
         # All else is let through. Right-to-left letters run as their readers expect. Joiners,
         # variation selectors, tags and combining marks make up emoji, accents and the words of
         # many scripts. What this Python's Unicode doesn't know yet may be a letter, too.
@@ -107,8 +101,15 @@ class Connection:
         self._received = b""
         with contextlib.suppress(OSError):  # It is no TCP socket, or lost, as its next use tells.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            for name in LOSS_DETECTION.keys() & vars(socket):  # No system has all of them.
+            for name in LOSS_DETECTION.keys() & vars(socket):  # Not every system has all of them.
                 sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), LOSS_DETECTION[name])
+            if sys.platform == "darwin":
+                # Its TCP_KEEPALIVE and TCP_RXT_CONNDROPTIME, both in seconds: Python 3.9 has no
+                # names for them.
+                sock.setsockopt(socket.IPPROTO_TCP, 0x10, LOSS_DETECTION["TCP_KEEPIDLE"])
+                sock.setsockopt(
+                    socket.IPPROTO_TCP, 0x80, LOSS_DETECTION["TCP_USER_TIMEOUT"] // 1000
+                )
 
     def send(self, text: str) -> None:
         """Send one message. Raises Refused, with nothing sent, if it can't be one."""
@@ -126,9 +127,9 @@ class Connection:
     def receive(self) -> str:
         """Wait for the next message and return it.
 
-        Raises EOFError at the end of the stream, and Refused for what is no frame. If waiting
-        ends otherwise, by a signal or because the socket doesn't block, nothing is lost, and
-        it can be called again.
+        Raises EOFError at the end of the stream, and Refused for what is no frame. If the socket
+        doesn't block and the message is not all there, nothing is lost, and it can be called
+        again. What has just come may be lost if the handler of a signal raises; see undisturbed.
         """
         # A buffered reader would lose a part of a frame then, and takes 9 % more processor time
         # per message of 16 bytes.
@@ -199,15 +200,14 @@ class Conversation:
         return self.game is not None and not self.game.is_over
 
     def interpret(self, typed: str) -> str:
-        """Return the message that a typed line stands for.
+        """Return the command or the message that a typed line stands for.
 
         At the prompt, unlike on the wire, case and surrounding blanks don't matter in a command.
         """
-        words = typed.split(maxsplit=1)
-        command = " ".join(words).lower()
-        if command in (QUIT, RESIGN if self.game_is_on else PLAY):
-            return command
-        return " ".join(words) if self.game_is_on else typed
+        words = " ".join(typed.split(maxsplit=1))
+        if words.lower() in (QUIT, HELP, RESIGN if self.game_is_on else PLAY):
+            return words.lower()
+        return words if self.game_is_on else typed
 
     def say(self, speaker: str, text: str) -> Conversation:
         """Return the conversation after ``speaker``, CLIENT or SERVER, has said ``text``.
@@ -274,11 +274,12 @@ class Chat:
                 finally:
                     if typed.strip():
                         self._show(NOT_SENT)
-            if typed.strip().lower() == HELP:
+            text = self._conversation.interpret(typed)
+            if text == HELP:
                 self._show(HELP_TEXT)
-            elif typed.strip():
+            elif text.strip():
                 with undisturbed(self.connection):
-                    self._say(self._conversation.interpret(typed))
+                    self._say(text)
         return self._conversation.turn is not None
 
     def hear(self) -> bool:
@@ -305,10 +306,13 @@ class Chat:
     def close(self) -> None:
         """Say /q, unless that was said, and close the connection."""
         if self._conversation.turn:
-            awaits_answer = self._awaits_answer
+            awaits_turn = self._conversation.turn == self._other
             self._quit()
-            if awaits_answer:
-                # It may have been given before the /q could arrive.
+            if awaits_turn:
+                # It may have been taken before the /q could arrive. For one who has been silent
+                # so far nobody waits.
+                if not self._turns:
+                    self.connection.settimeout(0)
                 with contextlib.suppress(Refused, EOFError, OSError):
                     self._show_heard(self.connection.receive())
         self.connection.close()
@@ -393,23 +397,23 @@ class Chat:
 def undisturbed(connection: Connection) -> Iterator[None]:
     """Let a signal end a wait for the connection, but see to it only after this.
 
-    If it broke in as a message is taken from the stream, that would never be shown. A second
-    one does break in: the first may wait for an output that is stalled.
+    If it broke in as a message is taken from the stream, that would never be shown. It does
+    break in if this takes too long, as output may be stalled.
     """
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     came = []
 
     def restore() -> None:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+        while handlers:
+            signal.signal(*handlers.popitem())
 
     def note(number: int, _: object) -> None:
         restore()
         came.append(number)
         connection.settimeout(0)
+        set_alarm(lambda *_: signal.raise_signal(number))
 
-    for number in SIGNALS:
-        signal.signal(number, note)
+    handle_signals(note)
     try:
         yield
     finally:
@@ -418,14 +422,44 @@ def undisturbed(connection: Connection) -> Iterator[None]:
             signal.raise_signal(number)
 
 
+def handle_signals(handler: Callable[[int, object], object]) -> None:
+    """Let each signal that ends a program be handled so."""
+    for number in SIGNALS:
+        signal.signal(number, handler)
+
+
+def set_alarm(handler: Callable[[int, object], object], seconds: float = ALARM_SECONDS) -> None:
+    """Let an alarm, where there is one, be handled so every so many seconds; 0: never."""
+    if hasattr(signal, "setitimer"):
+        signal.signal(signal.SIGALRM, handler)
+        signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
+
+
+def interrupt_waits() -> None:
+    """Let an alarm interrupt each wait now and then, so that no signal stays unseen.
+
+    Python sees to a signal before it waits and when that interrupts it. One that comes in
+    between, as input() gets ready, would stay unseen until the next key.
+    """
+    set_alarm(ignore)
+
+
+def ignore(_number: int, _frame: object) -> None:
+    """Do nothing. CPython complains of a signal that is due when SIG_IGN is set."""
+
+
 def show(line: str) -> None:
     """Print a line at once. Raises EOFError if nobody can read it any more."""
     try:
         print(line, flush=True)
     except OSError:
-        # At exit Python tries again to write what it could not: that must be no error.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         raise EOFError from None
+
+
+def discard_output() -> None:
+    """Let what is still to be written go nowhere, even at exit, when Python tries again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def ask(prompt: str) -> str:
@@ -459,8 +493,15 @@ def tell_typed_early() -> None:
 
 
 def controls_terminal() -> bool:
-    """Return whether input comes from a terminal whose queue and echo can be seen to."""
-    return os.name == "posix" and sys.stdin.isatty()
+    """Return whether input comes from a terminal whose queue and echo can be seen to.
+
+    In the background they can't: the system would stop the program for it.
+    """
+    if os.name != "posix" or not sys.stdin.isatty():
+        return False
+    with contextlib.suppress(OSError):  # It may be gone, or know no background.
+        return os.tcgetpgrp(0) == os.getpgrp()
+    return True
 
 
 def set_echo(on: bool, discard: bool = False) -> None:
@@ -474,14 +515,16 @@ def set_echo(on: bool, discard: bool = False) -> None:
         with contextlib.suppress(termios.error):  # The terminal may be gone.
             attributes = termios.tcgetattr(0)
             attributes[3] = attributes[3] | termios.ECHO if on else attributes[3] & ~termios.ECHO
-            when = termios.TCSAFLUSH if discard else termios.TCSANOW
-            termios.tcsetattr(0, when, attributes)
+            termios.tcsetattr(0, termios.TCSANOW, attributes)
+            if discard:
+                termios.tcflush(0, termios.TCIFLUSH)
 
 
 def report(sentence: object) -> None:
     """Print an error, after the program's name, as one line on standard error."""
     line = f"{os.path.basename(sys.argv[0])}: error: {sentence}"
-    print(line.translate(ESCAPES), file=sys.stderr)
+    with contextlib.suppress(OSError):  # Nobody can read it any more.
+        print(line.translate(ESCAPES), file=sys.stderr)
 
 
 def address_text(host: str, port: int, *_: object) -> str:
@@ -489,11 +532,11 @@ def address_text(host: str, port: int, *_: object) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def no_connection(attempt: str, error: OSError | UnicodeError, advice: str) -> ChatError:
-    """Return the ChatError for an attempt to listen or to connect that has failed."""
-    # create_server() adds the address in parentheses, which the attempt tells already.
+def no_connection(attempt: str, host: str, port: int, error: Exception, advice: str) -> ChatError:
+    """Return the ChatError for an attempt, "listen on" or "connect to", that has failed."""
+    # create_server() adds the address in parentheses, which is told already.
     why, _, _ = (getattr(error, "strerror", None) or str(error)).partition(" (")
-    return ChatError(f"cannot {attempt}: {why}; {advice}")
+    return ChatError(f"cannot {attempt} {address_text(host, port)}: {why}; {advice}")
 
 
 def parse_arguments(description: str, lowest_port: int) -> tuple[str, int]:
@@ -501,9 +544,7 @@ def parse_arguments(description: str, lowest_port: int) -> tuple[str, int]:
     # To learn the terminal's width, argparse would import shutil and all the compressors: that
     # is a tenth of the time to the server's first line.
     formatter = functools.partial(argparse.ArgumentDefaultsHelpFormatter, width=79)
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=formatter, allow_abbrev=False
-    )
+    parser = argparse.ArgumentParser(description=description, formatter_class=formatter)
     parser.add_argument("--host", default="localhost", help="name, IPv4 or IPv6 address")
     parser.add_argument("--port", default=3720, type=int, help=f"{lowest_port} to 65535")
     arguments = parser.parse_args()
@@ -514,8 +555,9 @@ def parse_arguments(description: str, lowest_port: int) -> tuple[str, int]:
     return arguments.host, arguments.port
 
 
-def run(program: Callable[[], None]) -> int:
-    """Run a program to its end, whichever that is, and return its exit status."""
+def run(program: Callable[[str, int], None], description: str, lowest_port: int) -> int:
+    """Run a program on its host and port to the end, whichever that is; return its exit status."""
+    host, port = parse_arguments(description, lowest_port)
     # Typed bytes that are no text are refused when sent; what can't be shown is escaped.
     for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace")):
         if isinstance(stream, io.TextIOWrapper):
@@ -523,25 +565,17 @@ def run(program: Callable[[], None]) -> int:
     if sys.stdin.isatty():
         with contextlib.suppress(ImportError):  # Windows has none.
             __import__("readline")  # That gives input() editing and history.
-    for number in SIGNALS:
-        signal.signal(number, quit_on_signal)
-    # Python sees to a signal before it waits and when that interrupts it. One that comes in
-    # between, as input() gets ready, would stay unseen until the next key: an alarm now and then
-    # interrupts the wait again.
-    if hasattr(signal, "setitimer"):
-        signal.signal(signal.SIGALRM, lambda *_: None)
-        signal.setitimer(signal.ITIMER_REAL, ALARM_SECONDS, ALARM_SECONDS)
-    set_echo(False)
+    handle_signals(quit_on_signal)
     try:
-        program()
+        set_echo(False)
+        program(host, port)
     except EOFError:
         pass  # The person here is gone; the other end has been told /q.
     except ChatError as error:
         report(error)
         return 1
     finally:
-        if hasattr(signal, "setitimer"):
-            signal.setitimer(signal.ITIMER_REAL, 0)
+        ignore_signals()
         # What was typed and not taken must not become a command of the shell.
         with contextlib.suppress(EOFError, OSError):
             tell_typed_early()
@@ -551,14 +585,19 @@ def run(program: Callable[[], None]) -> int:
 
 def quit_on_signal(number: int, _frame: object) -> None:
     """End the program with a signal's status; on the way out /q is said."""
-    if hasattr(signal, "setitimer"):
-        # An alarm that is due as well must be over by now: input() would see to it only with the
-        # exit under way, and take that for an error of the alarm's handler.
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.raise_signal(signal.SIGALRM)
-    for each in SIGNALS:
-        signal.signal(each, signal.SIG_IGN)  # A second one must not cut that short.
-    if sys.stdout.isatty():
-        with contextlib.suppress(OSError):
+    ignore_signals()
+    # Python sees to all that are due now: CPython 3.9's input() would do so only with the exit
+    # under way, and take that for an error of their handler.
+    signal.raise_signal(number)
+    with contextlib.suppress(OSError):
+        if not select.select([], [1], [], 0)[1]:
+            discard_output()  # It is stalled, and would hold up the end.
+        elif sys.stdout.isatty():
             os.write(1, b"\n")  # The cursor is behind the prompt or behind ^C.
     sys.exit(128 + number)
+
+
+def ignore_signals() -> None:
+    """Let no signal any more cut short what is left to do."""
+    handle_signals(ignore)
+    set_alarm(ignore, 0)

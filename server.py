@@ -16,8 +16,7 @@ MAX_SILENT = 100
 
 def main() -> int:
     """Run the program; return its exit status."""
-    host, port = protocol.parse_arguments("Wait for client.py and chat with it.", lowest_port=0)
-    return protocol.run(lambda: serve(host, port))
+    return protocol.run(serve, "Wait for client.py and chat with it.", lowest_port=0)
 
 
 def serve(host: str, port: int) -> None:
@@ -31,6 +30,7 @@ def serve(host: str, port: int) -> None:
                 protocol.show(
                     "Whoever reaches this port first takes the seat, and nothing is encrypted."
                 )
+            protocol.interrupt_waits()
             chat = hear_first(listener, chats)
         while chat.speak() and chat.hear():
             pass
@@ -49,9 +49,8 @@ def listen(host: str, port: int) -> socket.socket:
         family, _, _, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
         return socket.create_server(address, family=family)
     except (OSError, UnicodeError) as error:
-        attempt = f"listen on {protocol.address_text(host, port)}"
         advice = "choose another --port or --host"
-        raise protocol.no_connection(attempt, error, advice) from error
+        raise protocol.no_connection("listen on", host, port, error, advice) from error
 
 
 def hear_first(listener: socket.socket, chats: dict[socket.socket, tuple[Chat, str]]) -> Chat:

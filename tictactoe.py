@@ -55,7 +55,7 @@ class Game:
         if square not in self._after:
             if square not in self.legal_moves:
                 raise IllegalMove("the game is over" if self.is_over else f"{square} is not free")
-            squares = self._squares.replace(str(square), self.to_move)
+            squares = self._squares[: square - 1] + self.to_move + self._squares[square:]
             if squares not in POSITIONS:
                 POSITIONS[squares] = Game(squares)
             self._after[square] = POSITIONS[squares]

@@ -1,5 +1,6 @@
 """Both ends of the chat over a pair of sockets: what each asks, shows, sends and raises."""
 
+import os
 import signal
 import socket
 import unicodedata
@@ -17,6 +18,8 @@ class Signalled(Exception):
 
 
 def raise_signalled(*_):
+    """End what is done, and the alarm, as the programs' own handler does."""
+    signal.setitimer(signal.ITIMER_REAL, 0)
     raise Signalled
 
 
@@ -337,6 +340,23 @@ class ChatTest(unittest.TestCase):
         with self.assertRaises(Signalled):
             self.client.hear()
         self.assertEqual((shown[0], len(shown)), ("Server: 9", 2))
+
+    def test_a_signal_breaks_into_output_that_is_stalled(self):
+        self.handle(signal.SIGTERM)
+        self.handle(signal.SIGALRM)
+        stalled, end = os.pipe()
+        self.addCleanup(os.close, stalled)
+        self.addCleanup(os.close, end)
+
+        def show(_):
+            signal.raise_signal(signal.SIGTERM)
+            os.read(stalled, 1)
+
+        self.turns("x")
+        self.client._show = show
+        self.server.type("y")
+        with self.assertRaises(Signalled):
+            self.client.hear()
 
     def test_controls_line_breaks_and_bidi_controls_are_escaped_and_nothing_else(self):
         bidi = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}

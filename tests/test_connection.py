@@ -4,6 +4,7 @@ import multiprocessing.connection
 import os
 import socket
 import unittest
+from unittest import mock
 
 from protocol import LOSS_DETECTION, MAX_MESSAGE_BYTES, Connection, Refused
 
@@ -147,9 +148,16 @@ class ConnectionTest(unittest.TestCase):
                     option = getattr(socket, name)
                     self.assertEqual(sock.getsockopt(socket.IPPROTO_TCP, option), value)
         probing = LOSS_DETECTION["TCP_KEEPINTVL"] * LOSS_DETECTION["TCP_KEEPCNT"]
-        self.assertEqual(LOSS_DETECTION["TCP_KEEPIDLE"], LOSS_DETECTION["TCP_KEEPALIVE"])
         self.assertLess(LOSS_DETECTION["TCP_KEEPIDLE"] + probing, 60)
         self.assertLess(LOSS_DETECTION["TCP_USER_TIMEOUT"] / 1000, 60)
+
+    def test_macos_is_asked_for_the_same_in_its_own_way(self):
+        sock = mock.Mock()
+        with mock.patch("sys.platform", "darwin"):
+            Connection(sock)
+        asked = {call.args[1]: call.args[2] for call in sock.setsockopt.mock_calls}
+        self.assertEqual(asked[0x10], LOSS_DETECTION["TCP_KEEPIDLE"])
+        self.assertEqual(asked[0x80] * 1000, LOSS_DETECTION["TCP_USER_TIMEOUT"])
 
     def test_multiprocessing_connection_can_take_the_other_end(self):
         other = multiprocessing.connection.Connection(os.dup(self.far.fileno()))

@@ -201,6 +201,15 @@ class BeforeTheChatTest(FaultTest):
         server.until("Client: x\n")
         self.assertEqual(read_all(strangers[0]), b"")
 
+    def test_strangers_are_not_the_end_where_standard_error_is_closed(self):
+        server = self.start_between_pipes("server.py", "--port", "0")
+        port = server.until(b"\n").decode().rpartition(":")[2]
+        server.process.stderr.close()
+        self.connect(port).close()
+        server.until(b"Waiting for the client...\n")
+        Connection(self.connect(port)).send("x")
+        server.until(b"Client: x\n")
+
     def test_who_left_before_being_let_in_changes_nothing(self):
         chats = {}
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -466,18 +475,70 @@ class SignalTest(FaultTest):
         server.write(b"x\n")
         server.until("The client quit.\n")
 
+    @contextlib.contextmanager
+    def stopped(self, program):
+        """Stop a program, so that what happens meanwhile happens to it all at once."""
+        program.process.send_signal(signal.SIGSTOP)
+        os.waitpid(program.process.pid, os.WUNTRACED)
+        yield
+        program.process.send_signal(signal.SIGCONT)
+
     def test_an_answer_that_comes_together_with_a_signal_is_shown(self):
         client, peer = self.client_and_peer()
         client.write(b"x\n")
         client.until("Waiting for the server...\n")
         self.assertEqual(Connection(peer).receive(), "x")
-        client.process.send_signal(signal.SIGSTOP)
-        os.waitpid(client.process.pid, os.WUNTRACED)
-        client.process.send_signal(signal.SIGTERM)
-        Connection(peer).send("an answer on its way")
-        client.process.send_signal(signal.SIGCONT)
+        with self.stopped(client):
+            client.process.terminate()
+            Connection(peer).send("an answer on its way")
         client.until("Server: an answer on its way\n")
         self.assert_ends(client, 143)
+
+    def test_a_first_message_that_comes_together_with_a_signal_is_shown(self):
+        server, client = self.start_both()
+        server.until("Waiting for the client...\n")
+        with self.stopped(server):
+            client.type("x")
+            client.until("Waiting for the server...\n")
+            server.process.terminate()
+        server.until("Client: x\n")
+        self.assert_ends(server, 143)
+        client.until("The server quit.\n")
+
+    def test_a_signal_ends_a_program_whose_terminal_is_stalled(self):
+        client, peer = self.client_and_peer()
+        client.write(b"x\n")
+        client.until("Waiting for the server...\n")
+        self.assertEqual(Connection(peer).receive(), "x")
+        client.write(b"\x13")  # Ctrl-S
+        client.process.terminate()
+        self.assertEqual(Connection(peer).receive(), "/q")
+        self.assertEqual(client.process.wait(SECONDS), 143)
+
+    def test_a_signal_after_the_end_changes_nothing(self):
+        after = "import signal; signal.raise_signal(signal.SIGINT); print('over')"
+        run = "import sys, client; sys.argv[1:] = ['--host', 'nobody.invalid']; client.main(); "
+        client = self.start("-c", run + after)
+        client.until("error: ")
+        client.until("\nover\n")
+        self.assertEqual(client.status(), 0)
+
+    def test_a_program_in_the_background_works_until_it_needs_the_terminal(self):
+        command = f"set -m; {sys.executable} server.py --port 0 & echo $!; wait $!"
+        shell = self.ends(Terminal("bash", "-c", command))
+        process = int(shell.until("\n"))
+        shell.until("Listening on ")
+        os.kill(process, signal.SIGTERM)
+        self.assertEqual(shell.status(), 143)
+
+    def test_early_lines_are_told_on_a_terminal_that_knows_no_background(self):
+        leave = "import fcntl, signal, termios; signal.signal(signal.SIGHUP, signal.SIG_IGN); "
+        client, peer = self.client_and_peer(leave + "fcntl.ioctl(0, termios.TIOCNOTTY)")
+        client.write(b"x\n")
+        client.until("Waiting for the server...\n")
+        client.type_early(b"early\n")
+        Connection(peer).send("y")
+        client.until("Not sent, as typed before the prompt: early\n")
 
 
 class TextTest(FaultTest):
