@@ -1,7 +1,8 @@
 """What both ends of the chat must agree on, and what both programs do alike.
 
-In this order: the frame that carries a message; what messages mean; one end of the chat; the
-terminal and the course of a program. Only the first part knows sockets, only the last terminals.
+In this order: the frame that carries a message; what messages mean; one end of the chat;
+signals, the terminal and the course of a program. Only the first part knows sockets, only the
+last terminals.
 """
 
 from __future__ import annotations
@@ -264,7 +265,7 @@ class Chat:
         Raises ChatError if the connection is lost or the other end broke the rules.
         """
         while self._conversation.turn == self._me:
-            typed = self._ask(PROMPT)
+            text = self._conversation.interpret(self._ask(PROMPT))
             if self.connection.has_input():
                 # Out of turn: the other end has quit, is gone, or breaks the rules, perhaps with
                 # a frame that never ends.
@@ -272,9 +273,8 @@ class Chat:
                 try:
                     return self.hear()
                 finally:
-                    if typed.strip():
+                    if text.strip() and text not in (QUIT, HELP):
                         self._show(NOT_SENT)
-            text = self._conversation.interpret(typed)
             if text == HELP:
                 self._show(HELP_TEXT)
             elif text.strip():

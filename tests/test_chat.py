@@ -248,6 +248,14 @@ class ChatTest(unittest.TestCase):
         self.assert_fails(self.server.speak, "the connection to the client was lost")
         self.assertEqual(self.server.news()[-1], "Enter Input > ")
 
+    def test_a_command_typed_too_late_is_no_line_that_was_not_sent(self):
+        for command in ("/q", "/help"):
+            self.setUp()
+            self.turns("x")
+            self.near.sendall(b"\0\0\0\2/q")
+            self.assertFalse(self.server.type(command))
+            self.assertEqual(self.server.news()[-2:], ["Enter Input > ", "The client quit."])
+
     def test_a_loss_before_the_first_message_leaves_nothing_unsure(self):
         self.near.close()
         self.assert_fails(self.server.hear, "the connection to the client was lost")
