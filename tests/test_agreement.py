@@ -6,6 +6,7 @@ from protocol import CLIENT, OTHER, Conversation, Refused
 from tictactoe import IllegalMove
 
 TRIED = ["play", "resign", "hello", "", "0", "/q", *"123456789", "5 a remark", "10"]
+OUT_OF_TURN = "Refused('it spoke out of turn')"
 
 
 def state(conversation):
@@ -35,15 +36,15 @@ class AgreementTest(unittest.TestCase):
                 continue
             for text in TRIED:
                 tried += 1
-                if text != "/q":
-                    for end in ends:
-                        _, why = say(end, OTHER[speaker], text)
-                        self.assertEqual(why, "Refused('it spoke out of turn')")
+                out_of_turn = [say(end, OTHER[speaker], text)[1] for end in ends]
                 # What one end's person may say, the other end accepts from the wire; what is
-                # refused here is refused there, for the same reason, and leaves both unchanged.
+                # refused here is refused there, for the same reason; neither changes the state
+                # from which it was said.
                 (said, why), (heard, why_there) = (say(end, speaker, text) for end in ends)
-                self.assertEqual((state(said), why), (state(heard), why_there))
-                self.assertEqual([state(end) for end in ends], [before] * 2)
+                self.assertEqual(
+                    (state(heard), why_there, [state(end) for end in ends], out_of_turn),
+                    (state(said), why, [before] * 2, [None if text == "/q" else OUT_OF_TURN] * 2),
+                )
                 if not why:
                     self.assertEqual(said.turn, None if text == "/q" else OTHER[speaker])
                 if state(said) not in seen:

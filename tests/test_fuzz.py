@@ -108,7 +108,7 @@ class FuzzTest(TerminalTest):
         return (chat.speak, chat.hear) if me == CLIENT else (chat.hear, chat.speak)
 
     def test_the_programs_survive_random_streams(self):
-        self.each_stream(self.run_program, STREAMS // 20)
+        self.each_stream(self.run_program, STREAMS // 40)
 
     def run_program(self, dice, me):
         if me == SERVER:
