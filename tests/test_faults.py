@@ -500,8 +500,10 @@ class SignalTest(FaultTest):
         client.write(b"x\n")
         client.until("Waiting for the server...\n")
         self.assertEqual(Connection(peer).receive(), "x")
-        client.write(b"\x13")  # Ctrl-S
-        client.process.terminate()
+        with self.stopped(client):
+            client.write(b"\x13")  # Ctrl-S
+            client.process.terminate()
+            Connection(peer).send("what can't be shown")
         self.assertEqual(Connection(peer).receive(), "/q")
         self.assertEqual(client.process.wait(SECONDS), 143)
 
