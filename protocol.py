@@ -448,18 +448,18 @@ def ignore(_number: int, _frame: object) -> None:
     """Do nothing. CPython complains of a signal that is due when SIG_IGN is set."""
 
 
-def show(line: str) -> None:
+def show(line: str, end: str = "\n") -> None:
     """Print a line at once. Raises EOFError if nobody can read it any more."""
     try:
-        print(line, flush=True)
+        print(line, end=end, flush=True)
     except OSError:
-        discard_output()
+        discard_output(sys.stdout.fileno())
         raise EOFError from None
 
 
-def discard_output() -> None:
-    """Let what is still to be written go nowhere, even at exit, when Python tries again."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+def discard_output(descriptor: int) -> None:
+    """Let what is still to be written there go nowhere, even at exit, when Python tries again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
 
 
 def ask(prompt: str) -> str:
@@ -467,6 +467,11 @@ def ask(prompt: str) -> str:
     try:
         tell_typed_early()
         set_echo(True)
+        if not (sys.stdin.isatty() and sys.stdout.isatty()):
+            # input() would swallow an error of writing the prompt there, and even the exit that
+            # a signal asks for meanwhile.
+            show(prompt, end="")
+            prompt = ""
         return input(prompt)
     except (EOFError, OSError):
         show("")
@@ -523,8 +528,11 @@ def set_echo(on: bool, discard: bool = False) -> None:
 def report(sentence: object) -> None:
     """Print an error, after the program's name, as one line on standard error."""
     line = f"{os.path.basename(sys.argv[0])}: error: {sentence}"
-    with contextlib.suppress(OSError):  # Nobody can read it any more.
-        print(line.translate(ESCAPES), file=sys.stderr)
+    try:
+        print(line.translate(ESCAPES), file=sys.stderr, flush=True)
+    except OSError:  # Nobody can read it any more.
+        discard_output(sys.stderr.fileno())
+        sys.stderr.flush()  # Else input() would do it, and swallow what a signal asks for then.
 
 
 def address_text(host: str, port: int, *_: object) -> str:
@@ -591,7 +599,7 @@ def quit_on_signal(number: int, _frame: object) -> None:
     signal.raise_signal(number)
     with contextlib.suppress(OSError):
         if not select.select([], [1], [], 0)[1]:
-            discard_output()  # It is stalled, and would hold up the end.
+            discard_output(1)  # It is stalled, and would hold up the end.
         elif sys.stdout.isatty():
             os.write(1, b"\n")  # The cursor is behind the prompt or behind ^C.
     sys.exit(128 + number)

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import io
 import os
 import signal
 import socket
@@ -9,7 +10,9 @@ import struct
 import subprocess
 import sys
 import unittest
+from unittest.mock import Mock, patch
 
+import protocol
 from protocol import ESCAPES, Connection
 from server import let_in
 from tests.terminal import PROMPT, ROOT, SECONDS, Terminal, TerminalTest, changed
@@ -209,6 +212,19 @@ class BeforeTheChatTest(FaultTest):
         server.until(b"Waiting for the client...\n")
         Connection(self.connect(port)).send("x")
         server.until(b"Client: x\n")
+        server.process.terminate()
+        self.assertEqual(server.process.wait(SECONDS), 143)
+
+    def test_an_error_that_nobody_can_read_is_not_written_later(self):
+        reading, writing = os.pipe()
+        with os.fdopen(writing, "w") as stderr, patch("sys.stderr", stderr):
+            os.close(reading)
+            protocol.report("x")
+            reading, again = os.pipe()
+            os.dup2(again, writing)
+            os.close(again)
+        with os.fdopen(reading) as written:
+            self.assertEqual(written.read(), "")
 
     def test_who_left_before_being_let_in_changes_nothing(self):
         chats = {}
@@ -494,6 +510,11 @@ class SignalTest(FaultTest):
         server.until("Client: x\n")
         self.assert_ends(server, 143)
         client.until("The server quit.\n")
+
+    def test_a_signal_as_the_prompt_is_written_into_a_pipe_is_not_swallowed(self):
+        stdout = Mock(**{"isatty.return_value": False, "flush.side_effect": KeyboardInterrupt})
+        with patch("sys.stdin", io.StringIO("x\n")), patch("sys.stdout", stdout):
+            self.assertRaises(KeyboardInterrupt, protocol.ask, PROMPT)
 
     def test_a_signal_ends_a_program_whose_terminal_is_stalled(self):
         client, peer = self.client_and_peer()
