@@ -19,6 +19,8 @@ from typing import TypeVar
 ROOT = Path(__file__).resolve().parent.parent
 PROMPT = "Enter Input > "
 SECONDS = 20  # A step that takes longer has failed.
+# Without a flush, what is printed stays in the program for long.
+ENVIRONMENT = {**os.environ, "PYTHONUNBUFFERED": ""}
 
 Program = TypeVar("Program", "Terminal", "Pipes")
 
@@ -42,7 +44,7 @@ class Terminal:
             stdout=slave,
             stderr=slave,
             cwd=ROOT,
-            env={**os.environ, "TERM": "dumb", "PYTHONUTF8": "1", **environment},
+            env={**ENVIRONMENT, "TERM": "dumb", "PYTHONUTF8": "1", **environment},
             start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )
@@ -84,6 +86,12 @@ class Terminal:
         slave = os.open(self.name, os.O_RDWR | os.O_NOCTTY)
         self.write(data)
         assert select.select([slave], [], [], SECONDS)[0]
+        os.close(slave)
+
+    def stall(self) -> None:
+        """Let the terminal take no more output, as Ctrl-S does, but at once."""
+        slave = os.open(self.name, os.O_RDWR | os.O_NOCTTY)
+        termios.tcflow(slave, termios.TCOOFF)
         os.close(slave)
 
     def rest(self) -> str:
@@ -169,8 +177,7 @@ class Pipes:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=ROOT,
-            # Without a flush, what is printed would stay in the program for long.
-            env={**os.environ, "PYTHONUNBUFFERED": "", **environment},
+            env={**ENVIRONMENT, **environment},
         )
         self._written = b""
 

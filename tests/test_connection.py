@@ -158,6 +158,7 @@ class ConnectionTest(unittest.TestCase):
         asked = {call.args[1]: call.args[2] for call in sock.setsockopt.mock_calls}
         self.assertEqual(asked[0x10], LOSS_DETECTION["TCP_KEEPIDLE"])
         self.assertEqual(asked[0x80] * 1000, LOSS_DETECTION["TCP_USER_TIMEOUT"])
+        self.assertIsInstance(asked[0x80], int)  # As the real one requires.
 
     def test_multiprocessing_connection_can_take_the_other_end(self):
         other = multiprocessing.connection.Connection(os.dup(self.far.fileno()))
