@@ -338,13 +338,9 @@ class Chat:
         with contextlib.suppress(OSError):
             self.connection.send(QUIT)
 
-    @property
-    def _awaits_answer(self) -> bool:
-        return self._turns > 0 and self._conversation.turn == self._other
-
     def _loss(self) -> str:
         sentence = f"the connection to the {self._other} was lost"
-        if self._awaits_answer:
+        if self._turns and self._conversation.turn == self._other:
             sentence += "; your last line may not have arrived"
         if self._me == CLIENT and self._turns <= 1:
             sentence += "; the server may be busy with another client"
