@@ -514,11 +514,11 @@ def set_echo(on: bool, discard: bool = False) -> None:
         import termios
 
         with contextlib.suppress(termios.error):  # The terminal may be gone.
-            attributes = termios.tcgetattr(0)
+            attributes = termios.tcgetattr(sys.stdin)
             attributes[3] = attributes[3] | termios.ECHO if on else attributes[3] & ~termios.ECHO
-            termios.tcsetattr(0, termios.TCSANOW, attributes)
+            termios.tcsetattr(sys.stdin, termios.TCSANOW, attributes)
             if discard:
-                termios.tcflush(0, termios.TCIFLUSH)
+                termios.tcflush(sys.stdin, termios.TCIFLUSH)
 
 
 def report(sentence: object) -> None:
@@ -594,10 +594,10 @@ def quit_on_signal(number: int, _frame: object) -> None:
     # under way, and take that for an error of their handler.
     signal.raise_signal(number)
     with contextlib.suppress(OSError):
-        if not select.select([], [1], [], 0)[1]:
-            discard_output(1)  # It is stalled, and would hold up the end.
+        if not select.select([], [sys.stdout], [], 0)[1]:
+            discard_output(sys.stdout.fileno())  # It is stalled, and would hold up the end.
         elif sys.stdout.isatty():
-            os.write(1, b"\n")  # The cursor is behind the prompt or behind ^C.
+            os.write(sys.stdout.fileno(), b"\n")  # The cursor is behind the prompt or behind ^C.
     sys.exit(128 + number)
 
 

@@ -1,8 +1,9 @@
 """Both ends of the chat over a pair of sockets: what each asks, shows, sends and raises."""
 
-import os
+import select
 import signal
 import socket
+import time
 import unicodedata
 import unittest
 from unittest import mock
@@ -203,6 +204,13 @@ class ChatTest(unittest.TestCase):
             self.server.news()[-2:], ["The client quit.", "Your last line was not sent."]
         )
 
+    @mock.patch("protocol.FAREWELL_SECONDS", 10)
+    def test_leaving_before_the_first_message_waits_for_nobody(self):
+        began = time.monotonic()
+        self.server.close()
+        self.assertLess(time.monotonic() - began, 10)
+        self.assertFalse(self.client.hear())
+
     def test_leaving_after_quit_says_nothing_more(self):
         self.client.type("/q")
         self.client.close()
@@ -320,19 +328,22 @@ class ChatTest(unittest.TestCase):
             self.client.type("x")
         self.assertEqual(self.client.news()[-1], "Waiting for the server...")
 
+    @mock.patch("protocol.set_alarm", mock.Mock())
     def test_a_signal_ends_the_wait_for_a_message_and_loses_nothing(self):
         message = b"\0\0\0\1x"
+        began = time.monotonic()
         for at, number in enumerate(protocol.SIGNALS):
             self.handle(number)
             self.handle(signal.SIGALRM, lambda *_, number=number: signal.raise_signal(number))
             self.near.sendall(message[at : at + 1])
             self.server.connection.settimeout(None)
-            signal.setitimer(signal.ITIMER_REAL, 0.01)
+            signal.setitimer(signal.ITIMER_REAL, 0.01, 10)
             with self.assertRaises(Signalled):
                 self.server.hear()
         self.near.sendall(message[len(protocol.SIGNALS) :])
         self.server.hear()
         self.assertEqual(self.server.news(), ["Client: x"])
+        self.assertLess(time.monotonic() - began, 10)
 
     def test_a_second_signal_breaks_into_what_is_shown(self):
         self.handle(signal.SIGTERM)
@@ -352,19 +363,19 @@ class ChatTest(unittest.TestCase):
     def test_a_signal_breaks_into_output_that_is_stalled(self):
         self.handle(signal.SIGTERM)
         self.handle(signal.SIGALRM)
-        stalled, end = os.pipe()
-        self.addCleanup(os.close, stalled)
-        self.addCleanup(os.close, end)
+        shown = []
 
-        def show(_):
+        def show(line):
             signal.raise_signal(signal.SIGTERM)
-            os.read(stalled, 1)
+            select.select([], [], [], 10)  # Stalled, but not for ever.
+            shown.append(line)
 
         self.turns("x")
         self.client._show = show
         self.server.type("y")
         with self.assertRaises(Signalled):
             self.client.hear()
+        self.assertEqual(shown, [])
 
     def test_controls_line_breaks_and_bidi_controls_are_escaped_and_nothing_else(self):
         bidi = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}

@@ -92,10 +92,12 @@ class ConnectionTest(unittest.TestCase):
 
     def test_a_length_one_over_is_refused_also_if_it_comes_in_pieces(self):
         self.near.setblocking(False)
-        self.far.sendall(b"\0\0")
+        self.far.sendall(b"\0")
         with self.assertRaises(BlockingIOError):
             self.connection.receive()
-        self.assert_refused(b"\x10\x01" + b"x" * 4097, "it announced 4097 bytes, the limit is 4096")
+        self.assert_refused(
+            b"\0\x10\x01" + b"x" * 4097, "it announced 4097 bytes, the limit is 4096"
+        )
 
     def test_bytes_that_are_not_utf_8_are_refused(self):
         for payload in (b"\xff\xfe", b"\xc0\xaf", b"\xed\xa0\x80", b"\xe2\x82"):

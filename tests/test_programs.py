@@ -132,6 +132,29 @@ class TurnsTest(TerminalTest):
         client.write(b"end\n")
         self.assertNotIn("early", client.until("end\nend\n"))
 
+    def test_nothing_is_echoed_while_nobody_has_connected(self):
+        server, port = self.start_server()
+        server.type_early(b"early\n")
+        self.start_client(port)
+        self.assertEqual(server.until("Connected by "), "")
+
+    def test_the_terminal_is_seen_to_also_if_output_goes_through_a_pipe(self):
+        server, port = self.start_server()
+        command = f"{sys.executable} client.py --port {port} | cat"
+        client = self.ends(Terminal("sh", "-c", command))
+        client.type("x")
+        client.until("Waiting for the server...\n")
+        client.type_early(b"early\n")
+        server.type("y")
+        self.assertEqual(
+            client.until(PROMPT), "Server: y\nNot sent, as typed before the prompt: early\n"
+        )
+        client.write(b"z\n")
+        server.until("Client: z\n")
+        server.type("/q")
+        client.until("The server quit.\n")
+        self.assert_ends(client, 0)
+
     def test_end_of_input_while_waiting_quits_when_the_turn_comes(self):
         server, client = self.start_both()
         client.type("x")
