@@ -105,8 +105,8 @@ class ConversationTest(unittest.TestCase):
             self.assertIsNone(conversation.game)
 
     def test_the_chat_goes_on_after_a_game_and_a_rematch_adds_to_the_score(self):
-        conversation = after(*WON, "well played", "play", "resign", *WON, *DRAW)
-        self.assertEqual(conversation.score, {CLIENT: 1, SERVER: 1, DRAWN: 1})
+        conversation = after(*WON, "well played", "play", "resign", *WON, *DRAW, *WON)
+        self.assertEqual(conversation.score, {CLIENT: 2, SERVER: 1, DRAWN: 1})
 
     def test_at_the_prompt_case_and_blanks_do_not_matter_in_commands(self):
         chat, game = after(), after("play")
