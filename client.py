@@ -20,7 +20,7 @@ def main() -> int:
 def converse(host: str, port: int) -> None:
     """Connect and chat until the end."""
     sock, address = connect(host, port)
-    protocol.interrupt_waits()  # Not earlier: PyPy's connect() would fail for it.
+    protocol.set_alarm(protocol.ALARM_SECONDS)  # Not earlier: PyPy's connect() would fail for it.
     chat = Chat(Connection(sock), CLIENT, protocol.ask, protocol.show)
     with contextlib.closing(chat):
         protocol.show(f"Connected to {protocol.address_text(*address)}")
@@ -35,12 +35,12 @@ def connect(host: str, port: int) -> tuple[socket.socket, tuple[str, int]]:
     Raises ChatError if there can be no connection.
     """
     try:
-        sock = socket.create_connection((host, port), timeout=CONNECT_SECONDS)
+        with protocol.interruptible():
+            sock = socket.create_connection((host, port), timeout=CONNECT_SECONDS)
         address = sock.getpeername()[:2]
     except (OSError, UnicodeError) as error:
         advice = "is server.py running there, or busy with another client?"
         raise protocol.no_connection("connect to", host, port, error, advice) from error
-    sock.settimeout(None)
     return sock, address
 
 

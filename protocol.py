@@ -57,9 +57,10 @@ FAREWELL_SECONDS = 0.4
 # Longer than that, as PyPy begins a wait anew after each alarm.
 ALARM_SECONDS = 0.5
 
-SIGNALS = [
+# The signals that end a program; Windows has not all of them.
+SIGNALS = {
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-]
+}
 
 # The characters that can do more to a terminal than show, and what is shown for them.
 ESCAPES = {
@@ -129,8 +130,8 @@ class Connection:
         """Wait for the next message and return it.
 
         Raises EOFError at the end of the stream, and Refused for what is no frame. If the socket
-        doesn't block and the message is not all there, nothing is lost, and it can be called
-        again. What has just come may be lost if the handler of a signal raises; see undisturbed.
+        doesn't block and the message is not all there, it raises BlockingIOError; nothing is lost,
+        and it can be called again.
         """
         # A buffered reader would lose a part of a frame then, and takes 9 % more processor time
         # per message of 16 bytes.
@@ -156,6 +157,10 @@ class Connection:
             return received[HEADER_BYTES:end].decode()
         except UnicodeDecodeError as error:
             raise Refused("it sent bytes that are not UTF-8") from error
+
+    def fileno(self) -> int:
+        """Return the socket's descriptor, so that select() can wait for a connection."""
+        return self._sock.fileno()
 
     def has_input(self) -> bool:
         """Return whether anything has arrived, be it only the end of the stream."""
@@ -251,7 +256,8 @@ class Chat:
         ask: Callable[[str], str],
         show: Callable[[str], None],
     ) -> None:
-        self.connection = connection
+        self._connection = connection
+        connection.settimeout(0)
         self._me = me
         self._other = OTHER[me]
         self._ask = ask
@@ -266,41 +272,47 @@ class Chat:
         """
         while self._conversation.turn == self._me:
             text = self._conversation.interpret(self._ask(PROMPT))
-            if self.connection.has_input():
+            if self._connection.has_input():
                 # Out of turn: the other end has quit, is gone, or breaks the rules, perhaps with
                 # a frame that never ends.
-                self.connection.settimeout(FAREWELL_SECONDS)
+                self._connection.settimeout(FAREWELL_SECONDS)
                 try:
-                    return self.hear()
+                    return self.hear_now()
                 finally:
                     if text.strip() and text not in (QUIT, HELP):
                         self._show(NOT_SENT)
             if text == HELP:
                 self._show(HELP_TEXT)
             elif text.strip():
-                with undisturbed(self.connection):
-                    self._say(text)
+                self._say(text)
         return self._conversation.turn is not None
 
     def hear(self) -> bool:
-        """Take the other end's turn; return whether the chat goes on.
+        """Wait for the other end's turn and take it; return whether the chat goes on.
 
-        Raises ChatError if the connection is lost or the other end broke the rules, and
-        BlockingIOError if the connection doesn't wait and the turn is not all there.
+        Raises ChatError if the connection is lost or the other end broke the rules.
         """
-        with undisturbed(self.connection):
+        while True:
             try:
-                text = self.connection.receive()
-                after = self._conversation.say(self._other, text)
-            except (Refused, IllegalMove) as error:
-                self._quit()
-                raise ChatError(f"the {self._other} broke the rules: {error}") from error
+                return self.hear_now()
             except BlockingIOError:
-                raise
-            except (EOFError, OSError) as error:
-                raise ChatError(self._loss()) from error
-            self._show_heard(text)
-            self._take_turn(after)
+                with interruptible():
+                    select.select([self._connection], [], [])
+
+    def hear_now(self) -> bool:
+        """Do the same without a wait. Raises BlockingIOError if the turn is not all there."""
+        try:
+            text = self._connection.receive()
+            after = self._conversation.say(self._other, text)
+        except (Refused, IllegalMove) as error:
+            self._quit()
+            raise ChatError(f"the {self._other} broke the rules: {error}") from error
+        except BlockingIOError:
+            raise
+        except (EOFError, OSError) as error:
+            raise ChatError(self._loss()) from error
+        self._show_heard(text)
+        self._take_turn(after)
         return after.turn is not None
 
     def close(self) -> None:
@@ -312,15 +324,15 @@ class Chat:
                 # It may have been taken before the /q could arrive. For one who has been silent
                 # so far nobody waits.
                 if not self._turns:
-                    self.connection.settimeout(0)
+                    self._connection.settimeout(0)
                 with contextlib.suppress(Refused, EOFError, OSError):
-                    self._show_heard(self.connection.receive())
-        self.connection.close()
+                    self._show_heard(self._connection.receive())
+        self._connection.close()
 
     def _say(self, text: str) -> None:
         try:
             after = self._conversation.say(self._me, text)
-            self.connection.send(text)
+            self._connection.send(text)
         except (Refused, IllegalMove) as error:
             self._show(f"Not sent: {error}.")
         except OSError as error:
@@ -334,9 +346,9 @@ class Chat:
     def _quit(self) -> None:
         """Say /q where the connection can still carry it."""
         self._conversation = self._conversation.say(self._me, QUIT)
-        self.connection.settimeout(FAREWELL_SECONDS)
+        self._connection.settimeout(FAREWELL_SECONDS)
         with contextlib.suppress(OSError):
-            self.connection.send(QUIT)
+            self._connection.send(QUIT)
 
     def _loss(self) -> str:
         sentence = f"the connection to the {self._other} was lost"
@@ -389,59 +401,64 @@ class Chat:
         )
 
 
-@contextlib.contextmanager
-def undisturbed(connection: Connection) -> Iterator[None]:
-    """Let a signal end a wait for the connection, but see to it only after this.
-
-    If it broke in as a message is taken from the stream, that would never be shown. It does
-    break in if this takes too long, as output may be stalled.
-    """
-    handlers = {number: signal.getsignal(number) for number in SIGNALS}
-    came = []
-
-    def restore() -> None:
-        while handlers:
-            signal.signal(*handlers.popitem())
-
-    def note(number: int, _: object) -> None:
-        restore()
-        came.append(number)
-        connection.settimeout(0)
-        set_alarm(lambda *_: signal.raise_signal(number))
-
-    handle_signals(note)
-    try:
-        yield
-    finally:
-        restore()
-        for number in came:
-            signal.raise_signal(number)
-
-
 def handle_signals(handler: Callable[[int, object], object]) -> None:
     """Let each signal that ends a program be handled so."""
     for number in SIGNALS:
         signal.signal(number, handler)
 
 
-def set_alarm(handler: Callable[[int, object], object], seconds: float = ALARM_SECONDS) -> None:
-    """Let an alarm, where there is one, be handled so every so many seconds; 0: never."""
+def hold_signals() -> None:
+    """Hold back the signals that end a program, but for what is interruptible()."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Let signals in during a wait.
+
+    Elsewhere they are held back: none can come between a message's arrival and its being shown,
+    or leave half of a frame behind. Windows can't hold them back.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def set_alarm(seconds: float) -> None:
+    """Let in held signals every so many seconds, too, where there is an alarm; 0: no more.
+
+    Python sees to a signal before it waits and when that interrupts it. One that comes in
+    between, as input() gets ready, would stay unseen until the next key. And output that is
+    stalled would keep one from being seen for ever.
+    """
     if hasattr(signal, "setitimer"):
-        signal.signal(signal.SIGALRM, handler)
+        signal.signal(signal.SIGALRM, let_signals_in)
         signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
 
 
-def interrupt_waits() -> None:
-    """Let an alarm interrupt each wait now and then, so that no signal stays unseen.
-
-    Python sees to a signal before it waits and when that interrupts it. One that comes in
-    between, as input() gets ready, would stay unseen until the next key.
-    """
-    set_alarm(ignore)
+def let_signals_in(_number: int, _frame: object) -> None:
+    """See to the signals that are held back."""
+    with interruptible():
+        pass
 
 
-def ignore(_number: int, _frame: object) -> None:
-    """Do nothing. CPython complains of a signal that is due when SIG_IGN is set."""
+def exit_on_signal(number: int, _frame: object) -> None:
+    """End the program with a signal's status; on the way out /q is said."""
+    # No second one is to cut that short. CPython complains if one is due when SIG_IGN is set.
+    handle_signals(lambda *_: None)
+    # Python sees to all that are due now: input() would do so only with the exit under way, and
+    # take that for an error of their handler.
+    signal.raise_signal(number)
+    with contextlib.suppress(OSError):
+        if not select.select([], [sys.stdout], [], 0)[1]:
+            discard_output(sys.stdout.fileno())  # It is stalled, and would hold up the end.
+    sys.exit(128 + number)
 
 
 def show(line: str, end: str = "\n") -> None:
@@ -464,14 +481,15 @@ def ask(prompt: str) -> str:
         tell_typed_early()
         set_echo(True)
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
-            # input() would swallow an error of writing the prompt there, and even the exit that
-            # a signal asks for meanwhile.
+            # input() would swallow an error of writing the prompt there.
             show(prompt, end="")
             prompt = ""
-        return input(prompt)
-    except (EOFError, OSError):
-        show("")
-        raise EOFError from None
+        with interruptible():
+            return input(prompt)
+    except (EOFError, OSError, SystemExit) as end:
+        with contextlib.suppress(EOFError):
+            show("")  # The cursor is behind the prompt.
+        raise end if isinstance(end, SystemExit) else EOFError from None
     finally:
         set_echo(False)
 
@@ -528,7 +546,6 @@ def report(sentence: object) -> None:
         print(line.translate(ESCAPES), file=sys.stderr, flush=True)
     except OSError:  # Nobody can read it any more.
         discard_output(sys.stderr.fileno())
-        sys.stderr.flush()  # Else input() would do it, and swallow what a signal asks for then.
 
 
 def address_text(host: str, port: int, *_: object) -> str:
@@ -569,7 +586,8 @@ def run(program: Callable[[str, int], None], description: str, lowest_port: int)
     if sys.stdin.isatty():
         with contextlib.suppress(ImportError):  # Windows has none.
             __import__("readline")  # That gives input() editing and history.
-    handle_signals(quit_on_signal)
+    hold_signals()
+    handle_signals(exit_on_signal)
     try:
         set_echo(False)
         program(host, port)
@@ -579,29 +597,9 @@ def run(program: Callable[[str, int], None], description: str, lowest_port: int)
         report(error)
         return 1
     finally:
-        ignore_signals()
+        set_alarm(0)
         # What was typed and not taken must not become a command of the shell.
         with contextlib.suppress(EOFError, OSError):
             tell_typed_early()
         set_echo(True, discard=True)
     return 0
-
-
-def quit_on_signal(number: int, _frame: object) -> None:
-    """End the program with a signal's status; on the way out /q is said."""
-    ignore_signals()
-    # Python sees to all that are due now: CPython 3.9's input() would do so only with the exit
-    # under way, and take that for an error of their handler.
-    signal.raise_signal(number)
-    with contextlib.suppress(OSError):
-        if not select.select([], [sys.stdout], [], 0)[1]:
-            discard_output(sys.stdout.fileno())  # It is stalled, and would hold up the end.
-        elif sys.stdout.isatty():
-            os.write(sys.stdout.fileno(), b"\n")  # The cursor is behind the prompt or behind ^C.
-    sys.exit(128 + number)
-
-
-def ignore_signals() -> None:
-    """Let no signal any more cut short what is left to do."""
-    handle_signals(ignore)
-    set_alarm(ignore, 0)

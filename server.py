@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import select
 import socket
 import sys
@@ -21,7 +20,7 @@ def main() -> int:
 
 def serve(host: str, port: int) -> None:
     """Listen, hear the first client that says something, and chat with it until the end."""
-    chats: dict[socket.socket, tuple[Chat, str]] = {}
+    chats: dict[Connection, tuple[Chat, str]] = {}
     try:
         with listen(host, port) as listener:
             address, port, *_ = listener.getsockname()
@@ -30,7 +29,7 @@ def serve(host: str, port: int) -> None:
                 protocol.show(
                     "Whoever reaches this port first takes the seat, and nothing is encrypted."
                 )
-            protocol.interrupt_waits()
+            protocol.set_alarm(protocol.ALARM_SECONDS)
             chat = hear_first(listener, chats)
         while chat.speak() and chat.hear():
             pass
@@ -53,7 +52,7 @@ def listen(host: str, port: int) -> socket.socket:
         raise protocol.no_connection("listen on", host, port, error, advice) from error
 
 
-def hear_first(listener: socket.socket, chats: dict[socket.socket, tuple[Chat, str]]) -> Chat:
+def hear_first(listener: socket.socket, chats: dict[Connection, tuple[Chat, str]]) -> Chat:
     """Return the chat with the first client that says something, which is shown.
 
     Until then all who connect are let in, and none can hold up the others: not by leaving,
@@ -62,49 +61,47 @@ def hear_first(listener: socket.socket, chats: dict[socket.socket, tuple[Chat, s
     """
     listener.setblocking(False)
     while True:
-        for sock in select.select([*chats, listener], [], [])[0]:
-            if sock is listener:
+        awaited: list[Connection | socket.socket] = [*chats, listener]
+        with protocol.interruptible():
+            ready, _, _ = select.select(awaited, [], [])
+        for connection in ready:
+            if not isinstance(connection, Connection):
                 let_in(listener, chats)
                 continue
-            chat, address = chats[sock]
+            chat, address = chats[connection]
             try:
-                chat.hear()
+                chat.hear_now()
             except BlockingIOError:
                 continue
             except ChatError as error:
                 protocol.report(f"{address}: {error}; still waiting for a client")
                 chat.close()
-                del chats[sock]
+                del chats[connection]
             else:
-                for other in chats.keys() - {sock}:
+                for other in chats.keys() - {connection}:
                     refuse(other, chats)
-                chat.connection.settimeout(None)
                 return chat
 
 
-def let_in(listener: socket.socket, chats: dict[socket.socket, tuple[Chat, str]]) -> None:
+def let_in(listener: socket.socket, chats: dict[Connection, tuple[Chat, str]]) -> None:
     """Add the next one who connects, if need be in the place of the longest silent."""
     try:
         sock, peer = listener.accept()
-    except OSError as error:
-        if error.errno == errno.EMFILE and chats:
-            refuse(next(iter(chats)), chats)
-        return  # Else it has left already.
+    except OSError:
+        return  # It has left already.
     if len(chats) == MAX_SILENT:
         refuse(next(iter(chats)), chats)
-    chat = Chat(Connection(sock), SERVER, protocol.ask, protocol.show)
-    chat.connection.settimeout(0)
-    address = protocol.address_text(*peer)
-    chats[sock] = chat, address
+    connection, address = Connection(sock), protocol.address_text(*peer)
+    chats[connection] = Chat(connection, SERVER, protocol.ask, protocol.show), address
     protocol.show(f"Connected by {address}")
     protocol.show(protocol.HINT)
     protocol.show(protocol.WAITING.format(CLIENT))
 
 
-def refuse(sock: socket.socket, chats: dict[socket.socket, tuple[Chat, str]]) -> None:
+def refuse(connection: Connection, chats: dict[Connection, tuple[Chat, str]]) -> None:
     """Close the connection of one who said nothing; without /q, as nobody has quit."""
-    chat, _ = chats.pop(sock)
-    chat.connection.close()
+    connection.close()
+    del chats[connection]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Both ends of the chat over a pair of sockets: what each asks, shows, sends and raises."""
 
-import select
 import signal
 import socket
 import time
@@ -19,22 +18,8 @@ class Signalled(Exception):
 
 
 def raise_signalled(*_):
-    """End what is done, and the alarm, as the programs' own handler does."""
-    signal.setitimer(signal.ITIMER_REAL, 0)
+    """End what is done, as the programs' own handler does."""
     raise Signalled
-
-
-class SignallingSocket(socket.socket):
-    """A socket at which a signal comes when something has been sent or received."""
-
-    def recv(self, *arguments):
-        received = super().recv(*arguments)
-        signal.raise_signal(signal.SIGTERM)
-        return received
-
-    def sendall(self, data):
-        super().sendall(data)
-        signal.raise_signal(signal.SIGTERM)
 
 
 class End(Chat):
@@ -270,7 +255,7 @@ class ChatTest(unittest.TestCase):
 
     def test_a_send_that_fails_is_told(self):
         self.turns("x")
-        self.server.connection.has_input = lambda: False  # It is lost after that look.
+        self.server._connection.has_input = lambda: False  # It is lost after that look.
         self.near.close()
         self.server.lines = ["y"]
         self.assert_fails(self.server.speak, "the connection to the client was lost")
@@ -310,72 +295,33 @@ class ChatTest(unittest.TestCase):
         """Let a signal be handled so until the test ends."""
         self.addCleanup(signal.signal, number, signal.signal(number, handler))
 
-    def test_a_signal_as_a_message_is_taken_from_the_stream_loses_nothing(self):
-        self.handle(signal.SIGTERM)
-        self.turns("x")
-        self.server.type("an answer")
-        self.client.connection._sock = SignallingSocket(fileno=self.near.detach())
-        self.addCleanup(self.client.connection._sock.close)
-        with self.assertRaises(Signalled):
-            self.client.hear()
-        self.assertEqual(self.client.news()[-1], "Server: an answer")
-
-    def test_a_signal_as_a_message_is_sent_waits_until_the_turn_is_over(self):
-        self.handle(signal.SIGTERM)
-        self.client.connection._sock = SignallingSocket(fileno=self.near.detach())
-        self.addCleanup(self.client.connection._sock.close)
-        with self.assertRaises(Signalled):
-            self.client.type("x")
-        self.assertEqual(self.client.news()[-1], "Waiting for the server...")
-
-    @mock.patch("protocol.set_alarm", mock.Mock())
     def test_a_signal_ends_the_wait_for_a_message_and_loses_nothing(self):
         message = b"\0\0\0\1x"
-        began = time.monotonic()
-        for at, number in enumerate(protocol.SIGNALS):
+        self.addCleanup(signal.setitimer, signal.ITIMER_REAL, 0)
+        for at, number in enumerate(sorted(protocol.SIGNALS)):
             self.handle(number)
             self.handle(signal.SIGALRM, lambda *_, number=number: signal.raise_signal(number))
             self.near.sendall(message[at : at + 1])
-            self.server.connection.settimeout(None)
             signal.setitimer(signal.ITIMER_REAL, 0.01, 10)
             with self.assertRaises(Signalled):
                 self.server.hear()
         self.near.sendall(message[len(protocol.SIGNALS) :])
         self.server.hear()
         self.assertEqual(self.server.news(), ["Client: x"])
-        self.assertLess(time.monotonic() - began, 10)
 
-    def test_a_second_signal_breaks_into_what_is_shown(self):
+    def test_signals_are_held_back_but_for_waits(self):
         self.handle(signal.SIGTERM)
-        shown = []
-
-        def show(line):
-            shown.append(line)
-            signal.raise_signal(signal.SIGTERM)
-
-        self.turns("play", "5", "1")
-        self.client._show = show
-        self.server.type("9")
+        self.addCleanup(signal.pthread_sigmask, signal.SIG_SETMASK, set())
+        protocol.hold_signals()
+        signal.raise_signal(signal.SIGTERM)
+        with self.assertRaises(Signalled), protocol.interruptible():
+            self.fail("it has come")
+        protocol.hold_signals()
+        with protocol.interruptible():
+            pass
+        signal.raise_signal(signal.SIGTERM)
         with self.assertRaises(Signalled):
-            self.client.hear()
-        self.assertEqual((shown[0], len(shown)), ("Server: 9", 2))
-
-    def test_a_signal_breaks_into_output_that_is_stalled(self):
-        self.handle(signal.SIGTERM)
-        self.handle(signal.SIGALRM)
-        shown = []
-
-        def show(line):
-            signal.raise_signal(signal.SIGTERM)
-            select.select([], [], [], 10)  # Stalled, but not for ever.
-            shown.append(line)
-
-        self.turns("x")
-        self.client._show = show
-        self.server.type("y")
-        with self.assertRaises(Signalled):
-            self.client.hear()
-        self.assertEqual(shown, [])
+            protocol.let_signals_in(signal.SIGALRM, None)
 
     def test_controls_line_breaks_and_bidi_controls_are_escaped_and_nothing_else(self):
         bidi = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}

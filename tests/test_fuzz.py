@@ -90,7 +90,7 @@ class FuzzTest(TerminalTest):
             if dice.random() < 0.8:
                 # All of the stream is there from the start, so that a look before a line is sent
                 # would mostly find the other end speaking out of turn.
-                chat.connection.has_input = lambda: False
+                chat._connection.has_input = lambda: False
             try:
                 with contextlib.closing(chat):
                     while all(act() for act in self.turn(chat, me)):

@@ -295,7 +295,8 @@ class ArgumentsTest(TerminalTest):
 class OtherSystemsTest(TerminalTest):
     def test_they_work_without_what_windows_lacks(self):
         lacking = (
-            "import signal; sys.modules['readline'] = None; del signal.SIGHUP, signal.setitimer"
+            "import signal; sys.modules['readline'] = None; "
+            "del signal.SIGHUP, signal.setitimer, signal.pthread_sigmask"
         )
         server, port = self.start_server()
         client = self.start(*changed(lacking, "client", "--port", port))
