@@ -300,7 +300,7 @@ class Chat:
                     select.select([self._connection], [], [])
 
     def hear_now(self) -> bool:
-        """Do the same without a wait. Raises BlockingIOError if the turn is not all there."""
+        """Do the same, but raise BlockingIOError if the turn is not all there."""
         try:
             text = self._connection.receive()
             after = self._conversation.say(self._other, text)
