@@ -76,7 +76,8 @@ class GameTest(unittest.TestCase):
     def test_a_game_is_a_value(self):
         one, same = Game().play(3).play(2).play(1), Game("".join(("XOX", "456789")))
         self.assertEqual((one, hash(one)), (same, hash(same)))
-        self.assertNotEqual(one, Game().play(1).play(3).play(2))
+        other = Game().play(1).play(3).play(2)
+        self.assertFalse(one == other or other == one)
         self.assertNotEqual(one, "X2X456789")
         for name in ("to_move", "winner", "_squares", "anything"):
             with self.assertRaises(AttributeError):
