@@ -145,7 +145,7 @@ class Connection:
                 if len(received) >= end:
                     break
             self._received = received
-            more = self._sock.recv(MAX_FRAME_BYTES - len(received))
+            more = self._sock.recv(MAX_FRAME_BYTES)
             if not more:
                 if not received:
                     raise EOFError

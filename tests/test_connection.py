@@ -154,10 +154,15 @@ class ConnectionTest(unittest.TestCase):
         self.assertLess(LOSS_DETECTION["TCP_USER_TIMEOUT"] / 1000, 60)
 
     def test_macos_is_asked_for_the_same_in_its_own_way(self):
-        sock = mock.Mock()
-        with mock.patch("sys.platform", "darwin"):
-            Connection(sock)
-        asked = {call.args[1]: call.args[2] for call in sock.setsockopt.mock_calls}
+        def asked_on(platform):
+            sock = mock.Mock()
+            with mock.patch("sys.platform", platform):
+                Connection(sock)
+            return {call.args[1]: call.args[2] for call in sock.setsockopt.mock_calls}
+
+        for other in ("aix", "linux"):
+            self.assertNotIn(0x80, asked_on(other))
+        asked = asked_on("darwin")
         self.assertEqual(asked[0x10], LOSS_DETECTION["TCP_KEEPIDLE"])
         self.assertEqual(asked[0x80] * 1000, LOSS_DETECTION["TCP_USER_TIMEOUT"])
         self.assertIsInstance(asked[0x80], int)  # As the real one requires.

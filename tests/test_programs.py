@@ -94,6 +94,8 @@ class TurnsTest(TerminalTest):
         server.until("Client: hello world\n")
         server.type("y")
         client.until(PROMPT)
+        client.write(b"\x0c")  # Ctrl-L clears the screen; the prompt comes again.
+        client.until(PROMPT)
         client.write(b"\x1bOA\n")
         server.until("Client: hello world\n")
 
