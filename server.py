@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import select
 import socket
 import sys
@@ -87,8 +88,10 @@ def let_in(listener: socket.socket, chats: dict[Connection, tuple[Chat, str]]) -
     """Add the next one who connects, if need be in the place of the longest silent."""
     try:
         sock, peer = listener.accept()
-    except OSError:
-        return  # It has left already.
+    except OSError as error:
+        if error.errno == errno.EMFILE and chats:
+            refuse(next(iter(chats)), chats)
+        return  # Else it has left already.
     if len(chats) == MAX_SILENT:
         refuse(next(iter(chats)), chats)
     connection, address = Connection(sock), protocol.address_text(*peer)

@@ -191,6 +191,18 @@ class BeforeTheChatTest(FaultTest):
         server.type("y")
         client.until("Server: y\n")
 
+    def test_a_server_out_of_descriptors_lets_the_client_in_all_the_same(self):
+        command = f"ulimit -n 8; exec {sys.executable} server.py --port 0"
+        server = self.ends(Terminal("sh", "-c", command))
+        server.until("Listening on 127.0.0.1:")
+        port = server.until("\n")
+        strangers = [self.connect(port) for _ in range(6)]
+        server.until("Waiting for the client...\n")
+        client = self.start_client(port)
+        client.type("x")
+        server.until("Client: x\n")
+        self.assertEqual(read_all(strangers[0]), b"")
+
     def test_strangers_are_not_the_end_where_standard_error_is_closed(self):
         server = self.start_between_pipes("server.py", "--port", "0")
         port = server.until(b"\n").decode().rpartition(":")[2]
