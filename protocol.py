@@ -17,6 +17,7 @@ import signal
 import socket
 import struct
 import sys
+import time
 from collections.abc import Callable, Iterator
 
 from tictactoe import Game, IllegalMove
@@ -38,7 +39,8 @@ HELP_TEXT = """\
 /help   shows this list
 play    starts a game of tic-tac-toe
 1 to 9  takes a square; words may follow
-resign  loses a game; at first declines
+resign  declines or, later, loses a game
+Ctrl-C  quits, also while you wait
 Other text, with no game on, is sent."""
 WAITING = "Waiting for the {}..."
 NOT_SENT = "Your last line was not sent."
@@ -122,7 +124,8 @@ class Connection:
         length = len(payload)
         if length > MAX_MESSAGE_BYTES:
             raise Refused(f"it takes {length} bytes and the limit is {MAX_MESSAGE_BYTES}")
-        # In one write: Nagle's algorithm may keep back a second one until the first has been
+        # It never waits: one turn at most is under way, and a socket's buffer holds more. In one
+        # write: Nagle's algorithm may keep back a second one until the first has been
         # acknowledged, and the other end's system may take its time for that.
         self._sock.sendall(HEADER.pack(length) + payload)
 
@@ -133,8 +136,8 @@ class Connection:
         doesn't block and the message is not all there, it raises BlockingIOError; nothing is lost,
         and it can be called again.
         """
-        # A buffered reader would lose a part of a frame then, and takes 9 % more processor time
-        # per message of 16 bytes.
+        # A buffered reader would lose the part of a frame that is there then, and takes 9 % more
+        # processor time per message of 16 bytes.
         received = self._received or self._sock.recv(MAX_FRAME_BYTES)
         while True:
             if len(received) >= HEADER_BYTES:
@@ -165,9 +168,19 @@ class Connection:
         """Return whether anything has arrived, be it only the end of the stream."""
         return bool(self._received or select.select([self._sock], [], [], 0)[0])
 
-    def settimeout(self, seconds: float | None) -> None:
-        """Let each wait end with an OSError after so many seconds; 0: at once; None: never."""
-        self._sock.settimeout(seconds)
+    def receive_until(self, deadline: float) -> str:
+        """Do the same from a socket that doesn't block, but wait until then on time.monotonic()."""
+        while True:
+            try:
+                return self.receive()
+            except BlockingIOError:
+                left = max(deadline - time.monotonic(), 0)
+                if not select.select([self._sock], [], [], left)[0]:
+                    raise
+
+    def setblocking(self, blocking: bool) -> None:
+        """Let the socket wait, or not."""
+        self._sock.setblocking(blocking)
 
     def close(self) -> None:
         """Close the socket."""
@@ -256,13 +269,13 @@ class Chat:
         show: Callable[[str], None],
     ) -> None:
         self._connection = connection
-        connection.settimeout(0)
+        connection.setblocking(False)
         self._me = me
         self._other = OTHER[me]
         self._ask = ask
         self._show = show
         self._conversation = Conversation()
-        self._turns = 0
+        self._turns = 0  # taken by either end so far
 
     def speak(self) -> bool:
         """Take this end's turn; return whether the chat goes on.
@@ -274,9 +287,10 @@ class Chat:
             if self._connection.has_input():
                 # Out of turn: the other end has quit, is gone, or breaks the rules, perhaps with
                 # a frame that never ends.
-                self._connection.settimeout(FAREWELL_SECONDS)
                 try:
-                    return self.hear_now()
+                    return self.hear_by(time.monotonic() + FAREWELL_SECONDS)
+                except BlockingIOError as error:
+                    raise self._breach("it spoke out of turn") from error
                 finally:
                     if text.strip() and text not in (QUIT, HELP):
                         self._show(NOT_SENT)
@@ -293,39 +307,42 @@ class Chat:
         """
         while True:
             try:
-                return self.hear_now()
+                return self.hear_by(0)
             except BlockingIOError:
                 with interruptible():
                     select.select([self._connection], [], [])
 
-    def hear_now(self) -> bool:
-        """Do the same, but raise BlockingIOError if the turn is not all there."""
+    def hear_by(self, deadline: float) -> bool:
+        """Take the other end's turn, but raise BlockingIOError if it's not all there by then.
+
+        The deadline is a time on time.monotonic(); 0: now. Otherwise as hear().
+        """
         try:
-            text = self._connection.receive()
+            text = self._connection.receive_until(deadline)
             after = self._conversation.say(self._other, text)
         except (Refused, IllegalMove) as error:
-            self._quit()
-            raise ChatError(f"the {self._other} broke the rules: {error}") from error
+            raise self._breach(error) from error
         except BlockingIOError:
-            raise
+            raise  # An OSError, too, but no loss.
         except (EOFError, OSError) as error:
             raise ChatError(self._loss()) from error
         self._show_heard(text)
         self._take_turn(after)
         return after.turn is not None
 
-    def close(self) -> None:
-        """Say /q, unless that was said, and close the connection."""
+    def close(self, deadline: float | None = None) -> None:
+        """Say /q, unless that was said, and close the connection.
+
+        A turn that was taken before the /q could arrive is waited for until the deadline, a time
+        on time.monotonic(), and shown.
+        """
         if self._conversation.turn:
             awaits_turn = self._conversation.turn == self._other
             self._quit()
             if awaits_turn:
-                # It may have been taken before the /q could arrive. For one who has been silent
-                # so far nobody waits.
-                if not self._turns:
-                    self._connection.settimeout(0)
+                deadline = deadline or time.monotonic() + FAREWELL_SECONDS
                 with contextlib.suppress(Refused, EOFError, OSError):
-                    self._show_heard(self._connection.receive())
+                    self._show_heard(self._connection.receive_until(deadline))
         self._connection.close()
 
     def _say(self, text: str) -> None:
@@ -345,11 +362,16 @@ class Chat:
     def _quit(self) -> None:
         """Say /q where the connection can still carry it."""
         self._conversation = self._conversation.say(self._me, QUIT)
-        self._connection.settimeout(FAREWELL_SECONDS)
         with contextlib.suppress(OSError):
             self._connection.send(QUIT)
 
+    def _breach(self, why: object) -> ChatError:
+        """Say /q to an end that broke the rules; return the error that tells of it."""
+        self._quit()
+        return ChatError(f"the {self._other} broke the rules: {why}")
+
     def _loss(self) -> str:
+        """Return the sentence for a lost connection."""
         sentence = f"the connection to the {self._other} was lost"
         if self._turns and self._conversation.turn == self._other:
             sentence += "; your last line may not have arrived"
@@ -374,7 +396,7 @@ class Chat:
             self._show(str(game))
         if game and not game.is_over:
             mine = after.turn == self._me
-            mark = "X" if mine == (game.to_move == "X") else "O"
+            mark = game.to_move if mine else {"X": "O", "O": "X"}[game.to_move]
             move = "your move" if mine else f"the {self._other} moves"
             if mine and game == Game():
                 move += " (resign declines)"
@@ -386,7 +408,7 @@ class Chat:
         """Show how the game ended that was on before the last turn, and the score."""
         mover = "you" if before.turn == self._me else f"the {self._other}"
         score = after.score
-        if score == before.score:
+        if score == before.score:  # Only a game that is declined ends so.
             self._show(f"{mover.capitalize()} declined the game.")
             return
         if score[DRAWN] > before.score[DRAWN]:
@@ -449,10 +471,10 @@ def let_signals_in(_number: int, _frame: object) -> None:
 
 def exit_on_signal(number: int, _frame: object) -> None:
     """End the program with a signal's status; on the way out /q is said."""
-    # No second one is to cut that short. CPython complains if one is due when SIG_IGN is set.
+    # A second one must not cut that short. Not by SIG_IGN: CPython complains if one is due.
     handle_signals(lambda *_: None)
-    # Python sees to all that are due now: input() would do so only with the exit under way, and
-    # take that for an error of their handler.
+    # Now all that are due are handled, by doing nothing: input() would call their handlers with
+    # this exit under way, and take it for an error of theirs.
     signal.raise_signal(number)
     with contextlib.suppress(OSError):
         if not select.select([], [sys.stdout], [], 0)[1]:
@@ -476,9 +498,9 @@ def discard_output(descriptor: int) -> None:
 
 def ask(prompt: str) -> str:
     """Return the line typed at the prompt. Raises EOFError at the end of input."""
+    tell_typed_early()
+    set_echo(True)
     try:
-        tell_typed_early()
-        set_echo(True)
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
             # input() would swallow an error of writing the prompt there.
             show(prompt, end="")
@@ -488,6 +510,8 @@ def ask(prompt: str) -> str:
     except (EOFError, OSError, SystemExit) as end:
         with contextlib.suppress(EOFError):
             show("")  # The cursor is behind the prompt.
+            if isinstance(end, SystemExit) and line_begun():
+                show(NOT_SENT)
         raise end if isinstance(end, SystemExit) else EOFError from None
     finally:
         set_echo(False)
@@ -499,15 +523,26 @@ def tell_typed_early() -> None:
     They can't be an answer to what is on the screen. A line that was only begun is left for the
     prompt. Raises EOFError at the end of input.
     """
-    while controls_terminal() and select.select([0], [], [], 0)[0]:
-        early = os.read(0, MAX_MESSAGE_BYTES).decode(errors="replace")
-        if not early:
-            raise EOFError
-        for line in filter(str.strip, early.splitlines()):
-            show(f"Not sent, as typed before the prompt: {line.translate(ESCAPES)}")
-            if readline := sys.modules.get("readline"):
-                with contextlib.suppress(RuntimeError):  # PyPy's, on a terminal it can't edit on.
-                    readline.add_history(line)
+    early, more = b"", b"\n"
+    while more and controls_terminal() and select.select([0], [], [], 0)[0]:
+        more = b""
+        with contextlib.suppress(OSError):  # The terminal may be gone.
+            more = os.read(0, MAX_MESSAGE_BYTES)
+        early += more
+    for line in filter(str.strip, early.decode(errors="replace").splitlines()):
+        show(f"Not sent, as typed before the prompt: {line.translate(ESCAPES)}")
+        if readline := sys.modules.get("readline"):
+            # It takes no NUL, and PyPy's nothing on a terminal that it can't edit on.
+            with contextlib.suppress(ValueError, RuntimeError):
+                readline.add_history(line)
+    if not more:
+        raise EOFError
+
+
+def line_begun() -> str:
+    """Return the line at the prompt, finished or not, without blanks around it, as far as known."""
+    readline = sys.modules.get("readline")
+    return readline.get_line_buffer().strip() if readline else ""
 
 
 def controls_terminal() -> bool:
@@ -533,6 +568,10 @@ def set_echo(on: bool, discard: bool = False) -> None:
         with contextlib.suppress(termios.error):  # The terminal may be gone.
             attributes = termios.tcgetattr(sys.stdin)
             attributes[3] = attributes[3] | termios.ECHO if on else attributes[3] & ~termios.ECHO
+            # Else Ctrl-C would take a key back that readline has been told of and waits for.
+            attributes[3] = (
+                attributes[3] & ~termios.NOFLSH if discard else attributes[3] | termios.NOFLSH
+            )
             termios.tcsetattr(sys.stdin, termios.TCSANOW, attributes)
             if discard:
                 termios.tcflush(sys.stdin, termios.TCIFLUSH)
@@ -596,9 +635,11 @@ def run(program: Callable[[str, int], None], description: str, lowest_port: int)
         report(error)
         return 1
     finally:
-        set_alarm(0)
-        # What was typed and not taken must not become a command of the shell.
-        with contextlib.suppress(EOFError, OSError):
-            tell_typed_early()
-        set_echo(True, discard=True)
+        try:
+            # What was typed and not taken must not become a command of the shell.
+            with contextlib.suppress(EOFError):
+                tell_typed_early()
+        finally:
+            set_alarm(0)
+            set_echo(True, discard=True)
     return 0

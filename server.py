@@ -6,6 +6,7 @@ import errno
 import select
 import socket
 import sys
+import time
 
 import protocol
 from protocol import CLIENT, SERVER, Chat, ChatError, Connection
@@ -35,8 +36,9 @@ def serve(host: str, port: int) -> None:
         while chat.speak() and chat.hear():
             pass
     finally:
+        deadline = time.monotonic() + protocol.FAREWELL_SECONDS
         for chat, _ in chats.values():
-            chat.close()
+            chat.close(deadline)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -71,7 +73,7 @@ def hear_first(listener: socket.socket, chats: dict[Connection, tuple[Chat, str]
                 continue
             chat, address = chats[connection]
             try:
-                chat.hear_now()
+                chat.hear_by(0)
             except BlockingIOError:
                 continue
             except ChatError as error:

@@ -408,6 +408,7 @@ class SignalTest(FaultTest):
             client.write(b"half a li")
             client.until("half a li")
             client.process.send_signal(number)
+            client.until("\nYour last line was not sent.\n")
             self.assert_ends(client, status)
             server.until("The client quit.\n")
             self.assert_ends(server, 0)
