@@ -500,6 +500,7 @@ def ask(prompt: str) -> str:
     """Return the line typed at the prompt. Raises EOFError at the end of input."""
     tell_typed_early()
     set_echo(True)
+    before = typed_lines()
     try:
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
             # input() would swallow an error of writing the prompt there.
@@ -510,7 +511,7 @@ def ask(prompt: str) -> str:
     except (EOFError, OSError, SystemExit) as end:
         with contextlib.suppress(EOFError):
             show("")  # The cursor is behind the prompt.
-            if isinstance(end, SystemExit) and line_begun():
+            if isinstance(end, SystemExit) and typed_lines() != before:
                 show(NOT_SENT)
         raise end if isinstance(end, SystemExit) else EOFError from None
     finally:
@@ -539,10 +540,12 @@ def tell_typed_early() -> None:
         raise EOFError
 
 
-def line_begun() -> str:
-    """Return the line at the prompt, finished or not, without blanks around it, as far as known."""
-    readline = sys.modules.get("readline")
-    return readline.get_line_buffer().strip() if readline else ""
+def typed_lines() -> tuple[int, str]:
+    """Return how many lines were typed so far, and the one at the prompt, where that is known."""
+    if readline := sys.modules.get("readline"):
+        with contextlib.suppress(RuntimeError):  # PyPy's, on a terminal that it can't edit on.
+            return readline.get_current_history_length(), readline.get_line_buffer()
+    return 0, ""
 
 
 def controls_terminal() -> bool:

@@ -408,10 +408,25 @@ class SignalTest(FaultTest):
             client.write(b"half a li")
             client.until("half a li")
             client.process.send_signal(number)
-            client.until("\nYour last line was not sent.\n")
             self.assert_ends(client, status)
             server.until("The client quit.\n")
             self.assert_ends(server, 0)
+
+    @unittest.skipIf(sys.implementation.name == "pypy", "its readline needs a cleverer terminal")
+    def test_a_signal_at_the_prompt_tells_of_the_line_there_and_of_none_that_was_sent(self):
+        server, client = self.start_both()
+        client.type("sent")
+        server.type("half a li")
+        client.write(b"half a li")
+        client.until(PROMPT + "half a li")
+        client.process.terminate()
+        self.assertEqual(client.rest(), "\nYour last line was not sent.\n")
+        server, client = self.start_both()
+        client.type("sent")
+        server.type("y")
+        client.until(PROMPT)
+        client.process.terminate()
+        self.assertEqual(client.rest(), "\n")
 
     def test_a_signal_in_a_game(self):
         for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
