@@ -416,9 +416,10 @@ class SignalTest(FaultTest):
     def test_a_signal_at_the_prompt_tells_of_the_line_there_and_of_none_that_was_sent(self):
         server, client = self.start_both()
         client.type("sent")
-        server.type("half a li")
+        server.type("y")
+        client.until(PROMPT)
         client.write(b"half a li")
-        client.until(PROMPT + "half a li")
+        client.until("half a li")
         client.process.terminate()
         self.assertEqual(client.rest(), "\nYour last line was not sent.\n")
         server, client = self.start_both()
