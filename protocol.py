@@ -587,6 +587,7 @@ def report(sentence: object) -> None:
         print(line.translate(ESCAPES), file=sys.stderr)
     except OSError:  # Nobody can read it any more.
         discard_output(sys.stderr.fileno())
+        sys.stderr.flush()  # Else input() would do it, and swallow what a signal asks for then.
 
 
 def address_text(host: str, port: int, *_: object) -> str:

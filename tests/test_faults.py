@@ -10,8 +10,9 @@ import struct
 import subprocess
 import sys
 import unittest
-from unittest.mock import Mock
+from unittest.mock import Mock, patch
 
+import protocol
 from protocol import ESCAPES, Connection
 from server import let_in
 from tests.terminal import PROMPT, ROOT, SECONDS, Terminal, TerminalTest, changed
@@ -213,6 +214,17 @@ class BeforeTheChatTest(FaultTest):
         server.until(b"Client: x\n")
         server.process.terminate()
         self.assertEqual(server.process.wait(SECONDS), 143)
+
+    def test_an_error_that_nobody_can_read_is_not_written_later(self):
+        reading, writing = os.pipe()
+        with os.fdopen(writing, "w") as stderr, patch("sys.stderr", stderr):
+            os.close(reading)
+            protocol.report("x")
+            reading, again = os.pipe()
+            os.dup2(again, writing)
+            os.close(again)
+        with os.fdopen(reading) as written:
+            self.assertEqual(written.read(), "")
 
     def test_who_left_before_being_let_in_changes_nothing(self):
         chats = {"who is in": "a chat"}
