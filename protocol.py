@@ -584,7 +584,7 @@ def report(sentence: object) -> None:
     """Print an error, after the program's name, as one line on standard error."""
     line = f"{os.path.basename(sys.argv[0])}: error: {sentence}"
     try:
-        print(line.translate(ESCAPES), file=sys.stderr)
+        print(line.translate(ESCAPES), file=sys.stderr, flush=True)
     except OSError:  # Nobody can read it any more.
         discard_output(sys.stderr.fileno())
         sys.stderr.flush()  # Else input() would do it, and swallow what a signal asks for then.
