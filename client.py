@@ -20,7 +20,7 @@ def main() -> int:
 def converse(host: str, port: int) -> None:
     """Connect and chat until the end."""
     sock, address = connect(host, port)
-    protocol.set_alarm(protocol.ALARM_SECONDS)  # Not earlier: PyPy's connect() would fail for it.
+    protocol.set_alarm()  # Not earlier: PyPy's connect() would fail for it.
     chat = Chat(Connection(sock), CLIENT, protocol.ask, protocol.show)
     with contextlib.closing(chat):
         protocol.show(f"Connected to {protocol.address_text(*address)}")

@@ -160,14 +160,6 @@ class Connection:
         except UnicodeDecodeError as error:
             raise Refused("it sent bytes that are not UTF-8") from error
 
-    def fileno(self) -> int:
-        """Return the socket's descriptor, so that select() can wait for a connection."""
-        return self._sock.fileno()
-
-    def has_input(self) -> bool:
-        """Return whether anything has arrived, be it only the end of the stream."""
-        return bool(self._received or select.select([self._sock], [], [], 0)[0])
-
     def receive_until(self, deadline: float) -> str:
         """Do the same from a socket that doesn't block, but wait until then on time.monotonic()."""
         while True:
@@ -177,6 +169,14 @@ class Connection:
                 left = max(deadline - time.monotonic(), 0)
                 if not select.select([self._sock], [], [], left)[0]:
                     raise
+
+    def fileno(self) -> int:
+        """Return the socket's descriptor, so that select() can wait for a connection."""
+        return self._sock.fileno()
+
+    def has_input(self) -> bool:
+        """Return whether anything has arrived, be it only the end of the stream."""
+        return bool(self._received or select.select([self._sock], [], [], 0)[0])
 
     def setblocking(self, blocking: bool) -> None:
         """Let the socket wait, or not."""
@@ -451,7 +451,7 @@ def interruptible() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def set_alarm(seconds: float) -> None:
+def set_alarm(seconds: float = ALARM_SECONDS) -> None:
     """Let in held signals every so many seconds, too, where there is an alarm; 0: no more.
 
     Python sees to a signal before it waits and when that interrupts it. One that comes in

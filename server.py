@@ -31,7 +31,7 @@ def serve(host: str, port: int) -> None:
                 protocol.show(
                     "Whoever reaches this port first takes the seat, and nothing is encrypted."
                 )
-            protocol.set_alarm(protocol.ALARM_SECONDS)
+            protocol.set_alarm()
             chat = hear_first(listener, chats)
         while chat.speak() and chat.hear():
             pass
