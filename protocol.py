@@ -570,11 +570,9 @@ def set_echo(on: bool, discard: bool = False) -> None:
 
         with contextlib.suppress(termios.error):  # The terminal may be gone.
             attributes = termios.tcgetattr(sys.stdin)
-            attributes[3] = attributes[3] | termios.ECHO if on else attributes[3] & ~termios.ECHO
-            # Else Ctrl-C would take a key back that readline has been told of and waits for.
-            attributes[3] = (
-                attributes[3] & ~termios.NOFLSH if discard else attributes[3] | termios.NOFLSH
-            )
+            # NOFLSH, or Ctrl-C would take a key back that readline has been told of and waits for.
+            for flag, wanted in ((termios.ECHO, on), (termios.NOFLSH, not discard)):
+                attributes[3] = attributes[3] | flag if wanted else attributes[3] & ~flag
             termios.tcsetattr(sys.stdin, termios.TCSANOW, attributes)
             if discard:
                 termios.tcflush(sys.stdin, termios.TCIFLUSH)
