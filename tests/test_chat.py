@@ -202,27 +202,27 @@ class ChatTest(unittest.TestCase):
         self.assertEqual(self.server.news()[-1], "Client: answer")
         self.assertFalse(self.client.hear())
 
-    def test_a_first_message_that_arrives_after_the_quit_is_shown(self):
-        def arrive(*_):
-            self.near.sendall(b"\0\0\0\5")
-            self.handle(signal.SIGALRM, lambda *_: self.near.sendall(b"first"))
-            signal.setitimer(signal.ITIMER_REAL, 0.01)
+    def arrive(self, *pieces, interval=0.01):
+        """Let bytes arrive from the client, a piece each interval."""
+        left = iter(pieces)
 
-        self.handle(signal.SIGALRM, arrive)
-        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        def send(*_):
+            with contextlib.suppress(OSError):  # The server may have left.
+                self.near.sendall(next(left, b""))
+
+        self.handle(signal.SIGALRM, send)
+        self.addCleanup(signal.setitimer, signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_REAL, interval, interval)
+
+    def test_a_first_message_that_arrives_after_the_quit_is_shown(self):
+        self.arrive(b"\0\0\0\5", b"first")
         self.server.close(time.monotonic() + 10)
         self.assertEqual(self.server.news(), ["Client: first"])
         self.assertFalse(self.client.hear())
 
     def test_a_message_that_trickles_in_after_the_quit_is_not_waited_for(self):
-        def trickle(*_):
-            with contextlib.suppress(OSError):  # The server may have left.
-                self.near.sendall(b"x")
-
         self.near.sendall(b"\0\0\0\5")
-        self.handle(signal.SIGALRM, trickle)
-        self.addCleanup(signal.setitimer, signal.ITIMER_REAL, 0)
-        signal.setitimer(signal.ITIMER_REAL, 0.06, 0.06)
+        self.arrive(*[b"x"] * 5, interval=0.06)
         self.server.close(time.monotonic() + 0.1)
         self.assertEqual(self.server.news(), [])
 
@@ -292,8 +292,20 @@ class ChatTest(unittest.TestCase):
         self.turns("x")
         self.near.sendall(b"\0\0\0\5ab")
         self.server.lines = ["y"]
+        begin = time.monotonic()
         self.assert_fails(self.server.speak, "the client broke the rules: it spoke out of turn")
+        self.assertGreaterEqual(time.monotonic() - begin, protocol.FAREWELL_SECONDS)
         self.assertEqual(self.server.news()[-1], "Your last line was not sent.")
+
+    @mock.patch("protocol.FAREWELL_SECONDS", 10)
+    def test_a_quit_that_has_begun_to_arrive_is_a_quit(self):
+        self.turns("x")
+        self.near.sendall(b"\0\0\0\2")
+        self.arrive(b"/", b"q")
+        self.assertFalse(self.server.type("y"))
+        self.assertEqual(
+            self.server.news()[-2:], ["The client quit.", "Your last line was not sent."]
+        )
 
     def test_an_illegal_move_is_a_breach(self):
         self.turns("play", "5")
