@@ -9,6 +9,7 @@ import socket
 import struct
 import subprocess
 import sys
+import termios
 import unittest
 from unittest.mock import Mock, patch
 
@@ -468,6 +469,21 @@ class SignalTest(FaultTest):
         self.assert_ends(client, 130)
         server.write(b"x\n")
         server.until("The client quit.\n")
+
+    def test_ctrl_c_flushes_no_key_while_a_program_runs_and_the_terminal_is_left_as_found(self):
+        def flags():
+            local = termios.tcgetattr(client.master)[3]
+            return bool(local & termios.NOFLSH), bool(local & termios.ECHO)
+
+        server, client = self.start_both()
+        client.until(PROMPT)
+        self.assertTrue(flags()[0])
+        client.write(b"x\n")
+        client.until("Waiting for the server...\n")
+        self.assertEqual(flags(), (True, False))
+        client.write(b"\x03")
+        self.assert_ends(client, 130)
+        self.assertEqual(flags(), (False, True))
 
     def test_a_second_signal_does_not_cut_the_first_one_short(self):
         # With all the time that the test may need between the signals.
