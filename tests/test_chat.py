@@ -195,6 +195,24 @@ class ChatTest(unittest.TestCase):
         self.client.close()
         self.assertEqual(self.far.recv(100), b"\0\0\0\2/q")
 
+    def close_at_once(self, end):
+        with mock.patch.object(Connection, "receive_until") as wait:
+            end.close()
+        wait.assert_not_called()
+
+    def test_a_client_that_leaves_in_its_turn_waits_for_nothing(self):
+        self.close_at_once(self.client)
+
+    def test_a_server_that_leaves_in_its_turn_waits_for_nothing(self):
+        self.turns("x")
+        self.close_at_once(self.server)
+
+    @mock.patch("protocol.FAREWELL_SECONDS", 0.01)
+    def test_leaving_while_one_waits_lets_a_message_cross_but_not_for_long(self):
+        begin = time.monotonic()
+        self.server.close()
+        self.assertGreaterEqual(time.monotonic() - begin, protocol.FAREWELL_SECONDS)
+
     def test_what_crosses_a_quit_is_shown(self):
         self.turns("x", "y")
         self.client.type("answer")

@@ -3,6 +3,7 @@
 import multiprocessing.connection
 import os
 import socket
+import time
 import unittest
 from unittest import mock
 
@@ -73,6 +74,14 @@ class ConnectionTest(unittest.TestCase):
                 self.assertEqual(heard, texts)
             near.close()
             far.close()
+
+    def test_a_limited_wait_lasts_until_its_deadline_and_no_longer(self):
+        self.near.setblocking(False)
+        for left in (100, -100):
+            wait = mock.Mock(return_value=([], [], []))
+            with mock.patch("select.select", wait), self.assertRaises(BlockingIOError):
+                self.connection.receive_until(time.monotonic() + left)
+            self.assertAlmostEqual(wait.call_args[0][3], max(left, 0), delta=10)
 
     def test_long_frames_back_to_back_are_read_as_sent(self):
         texts = ["a" * 4096, "b" * 4095, "c", "d" * 4096]

@@ -573,11 +573,12 @@ class SignalTest(FaultTest):
         self.assertEqual(client.status(), 0)
 
     def test_a_program_in_the_background_works_until_it_needs_the_terminal(self):
-        command = f"set -m; {sys.executable} server.py --port 0 & echo $!; wait $!"
-        shell = self.ends(Terminal("bash", "-c", command))
+        background = f"{sys.executable} server.py --port 0 > >(cat) & echo $!"
+        shell = self.ends(Terminal("bash", "-c", f"set -m; {background}; cat; wait $!"))
         process = int(shell.until("\n"))
         shell.until("Listening on ")
         os.kill(process, signal.SIGTERM)
+        shell.write(b"\x04")
         self.assertEqual(shell.status(), 143)
 
     def test_early_lines_are_told_on_a_terminal_that_knows_no_background(self):

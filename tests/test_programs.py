@@ -312,6 +312,8 @@ class OtherSystemsTest(TerminalTest):
         server.type("/q")
         client.until("The server quit.\n")
         self.assert_ends(client, 0)
+        lacking += "; import os, protocol; sys.modules['termios'] = None; "
+        lacking += "del os.tcgetpgrp; os.name = 'nt'"
         server = self.start(*changed(lacking, "server", "--port", "0"))
         server.until("Listening on ")
         server.until("\n")
