@@ -23,21 +23,21 @@ def converse(host: str, port: int) -> None:
     protocol.set_alarm()  # Not earlier: PyPy's connect() would fail for it.
     chat = Chat(Connection(sock), CLIENT, protocol.ask, protocol.show)
     with contextlib.closing(chat):
-        protocol.show(f"Connected to {protocol.address_text(*address)}")
+        protocol.show(f"Connected to {address}")
         protocol.show(protocol.HINT)
         while chat.speak() and chat.hear():
             pass
 
 
-def connect(host: str, port: int) -> tuple[socket.socket, tuple[str, int]]:
-    """Return a socket connected to the server, and the server's address.
+def connect(host: str, port: int) -> tuple[socket.socket, str]:
+    """Return a socket connected to the server, and the server's address as text.
 
     Raises ChatError if there can be no connection.
     """
     try:
         with protocol.interruptible():
             sock = socket.create_connection((host, port), timeout=CONNECT_SECONDS)
-        address = sock.getpeername()[:2]
+        address = protocol.address_text(*sock.getpeername())
     except (OSError, UnicodeError) as error:
         advice = "is server.py running there, or busy with another client?"
         raise protocol.no_connection("connect to", host, port, error, advice) from error

@@ -253,6 +253,11 @@ class Conversation:
         return Conversation(OTHER[speaker], game, **score)
 
 
+def farewell_deadline() -> float:
+    """Return the time on time.monotonic() until which what crosses a /q is waited for."""
+    return time.monotonic() + FAREWELL_SECONDS
+
+
 class Chat:
     """One end of the chat: it speaks a turn and hears a turn, over a connection.
 
@@ -288,7 +293,7 @@ class Chat:
                 # Out of turn: the other end has quit, is gone, or breaks the rules, perhaps with
                 # a frame that never ends.
                 try:
-                    return self.hear_by(time.monotonic() + FAREWELL_SECONDS)
+                    return self.hear_by(farewell_deadline())
                 except BlockingIOError as error:
                     raise self._breach("it spoke out of turn") from error
                 finally:
@@ -340,9 +345,9 @@ class Chat:
             awaits_turn = self._conversation.turn == self._other
             self._quit()
             if awaits_turn:
-                deadline = deadline or time.monotonic() + FAREWELL_SECONDS
                 with contextlib.suppress(Refused, EOFError, OSError):
-                    self._show_heard(self._connection.receive_until(deadline))
+                    text = self._connection.receive_until(deadline or farewell_deadline())
+                    self._show_heard(text)
         self._connection.close()
 
     def _say(self, text: str) -> None:

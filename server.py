@@ -6,7 +6,6 @@ import errno
 import select
 import socket
 import sys
-import time
 
 import protocol
 from protocol import CLIENT, SERVER, Chat, ChatError, Connection
@@ -36,7 +35,7 @@ def serve(host: str, port: int) -> None:
         while chat.speak() and chat.hear():
             pass
     finally:
-        deadline = time.monotonic() + protocol.FAREWELL_SECONDS
+        deadline = protocol.farewell_deadline()
         for chat, _ in chats.values():
             chat.close(deadline)
 

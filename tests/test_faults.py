@@ -10,12 +10,13 @@ import struct
 import subprocess
 import sys
 import termios
+import time
 import unittest
 from unittest.mock import Mock, patch
 
 import protocol
 from protocol import ESCAPES, Connection
-from server import let_in
+from server import hear_first, let_in
 from tests.terminal import PROMPT, ROOT, SECONDS, Terminal, TerminalTest, changed
 
 LOST_CLIENT = "the connection to the client was lost"
@@ -233,6 +234,12 @@ class BeforeTheChatTest(FaultTest):
             let_in(Mock(**{"accept.side_effect": OSError(error, "left")}), chats)
         self.assertEqual(chats, {"who is in": "a chat"})
 
+    def test_who_left_before_being_let_in_is_not_waited_for(self):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            with patch("select.select", side_effect=EOFError), self.assertRaises(EOFError):
+                hear_first(listener, {})
+            self.assertEqual(listener.gettimeout(), 0)
+
     def test_a_third_program_is_refused_while_two_chat(self):
         server, port = self.start_server()
         client = self.start_client(port)
@@ -401,6 +408,18 @@ class SignalTest(FaultTest):
         client.write(b"x\n")
         client.until("The server quit.\nYour last line was not sent.\n")
         self.assert_ends(client, 0)
+
+    def test_a_signal_while_many_are_silent_does_not_wait_for_each(self):
+        server, port = self.start_server()
+        strangers = [self.connect(port) for _ in range(20)]
+        for _ in strangers:
+            server.until("Waiting for the client...\n")
+        begin = time.monotonic()
+        server.process.send_signal(signal.SIGINT)
+        self.assert_ends(server, 130)
+        self.assertLess(time.monotonic() - begin, 10 * protocol.FAREWELL_SECONDS)
+        for stranger in strangers:
+            self.assertEqual(read_all(stranger), QUIT_FRAME)
 
     def test_a_signal_while_waiting(self):
         server, client = self.start_both()

@@ -8,11 +8,11 @@ import socket
 import subprocess
 import sys
 import unittest
-import unittest.mock
+from unittest import mock
 
 import protocol
 from protocol import HELP_TEXT, HINT
-from server import listen
+from server import listen, serve
 from tests.terminal import PROMPT, ROOT, Terminal, TerminalTest, changed
 
 HELP_LINE = HINT + "\n"
@@ -219,7 +219,7 @@ class AddressTest(TerminalTest):
     def test_a_name_with_both_addresses_is_listened_for_on_ipv4(self):
         ipv6 = (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", 0, 0, 0))
         ipv4 = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))
-        with unittest.mock.patch("socket.getaddrinfo", return_value=[ipv6, ipv4]):
+        with mock.patch("socket.getaddrinfo", return_value=[ipv6, ipv4]):
             listener = listen("both", 0)
         with listener:
             self.assertEqual(listener.getsockname()[0], "127.0.0.1")
@@ -230,6 +230,18 @@ class AddressTest(TerminalTest):
             server.shown.splitlines()[1],
             "Whoever reaches this port first takes the seat, and nothing is encrypted.",
         )
+
+    @mock.patch.multiple("protocol", show=mock.DEFAULT, set_alarm=mock.DEFAULT)
+    @mock.patch.multiple("server", listen=mock.DEFAULT, hear_first=mock.DEFAULT)
+    def test_all_addresses_but_loopback_ones_are_warned_of(self, show, listen, hear_first, **_):
+        hear_first.side_effect = EOFError
+        loopback = ("127.0.0.1", "127.9.9.9", "::1")
+        for address in (*loopback, "128.0.0.1", "0.0.0.0", "::", "2001:db8::1", "fe80::1"):
+            show.reset_mock()
+            listen().__enter__().getsockname.return_value = (address, 1)
+            with self.subTest(address), self.assertRaises(EOFError):
+                serve(address, 1)
+            self.assertEqual(show.call_count, 1 if address in loopback else 2)
 
     def test_the_same_port_works_again_straight_after_a_chat(self):
         server, port = self.start_server()
@@ -269,10 +281,10 @@ class ArgumentsTest(TerminalTest):
 
     def test_every_port_of_the_range_is_taken_and_no_other(self):
         for text, lowest in (("0", 0), ("1", 1), ("65535", 1)):
-            with unittest.mock.patch("sys.argv", ["program", "--port", text]):
+            with mock.patch("sys.argv", ["program", "--port", text]):
                 self.assertEqual(protocol.parse_arguments("", lowest), ("localhost", int(text)))
         for text, lowest in (("-1", 0), ("0", 1), ("65536", 0)):
-            given = unittest.mock.patch("sys.argv", ["program", "--port", text])
+            given = mock.patch("sys.argv", ["program", "--port", text])
             refused, told = self.assertRaises(SystemExit), io.StringIO()
             with given, refused as caught, contextlib.redirect_stderr(told):
                 protocol.parse_arguments("", lowest)
