@@ -1,8 +1,7 @@
 """What both ends of the chat must agree on, and what both programs do alike.
 
-In this order: the frame that carries a message; what messages mean; one end of the chat;
-signals, the terminal and the course of a program. Only the first part knows sockets, only the
-last terminals.
+In this order: the frame that carries a message; what messages mean, without a socket or a
+terminal; one end of the chat; signals, the terminal and the course of a program.
 """
 
 from __future__ import annotations
@@ -208,7 +207,7 @@ class Conversation:
         self.turn = turn
         """The end that may speak, CLIENT or SERVER; None once one of them has quit."""
         self.game = game
-        """The game that is on, or else the last one that was played to its end, if any."""
+        """The game that is on, or the last one if it was played to its end; else None."""
         self.score = score or {CLIENT: 0, SERVER: 0, DRAWN: 0}
         """The games won by CLIENT, won by SERVER, and DRAWN."""
 
@@ -288,7 +287,10 @@ class Chat:
         Raises ChatError if the connection is lost or the other end broke the rules.
         """
         while self._conversation.turn == self._me:
-            text = self._conversation.interpret(self._ask(PROMPT))
+            try:
+                text = self._conversation.interpret(self._ask(PROMPT))
+            except EOFError:
+                text = QUIT  # If the other end is gone already, that is told first.
             if self._connection.has_input():
                 # Out of turn: the other end has quit, is gone, or breaks the rules, perhaps with
                 # a frame that never ends.
@@ -443,8 +445,8 @@ def hold_signals() -> None:
 def interruptible() -> Iterator[None]:
     """Let signals in during a wait.
 
-    Elsewhere they are held back: none can come between a message's arrival and its being shown,
-    or leave half of a frame behind. Windows can't hold them back.
+    Elsewhere they are held back, unless output is stalled: none can come between a message's
+    arrival and its being shown, or leave half of a frame behind. Windows can't hold them back.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
@@ -457,21 +459,29 @@ def interruptible() -> Iterator[None]:
 
 
 def set_alarm(seconds: float = ALARM_SECONDS) -> None:
-    """Let in held signals every so many seconds, too, where there is an alarm; 0: no more.
+    """Interrupt what is done every so many seconds, where there is an alarm; 0: no more.
 
     Python sees to a signal before it waits and when that interrupts it. One that comes in
     between, as input() gets ready, would stay unseen until the next key. And output that is
     stalled would keep one from being seen for ever.
     """
     if hasattr(signal, "setitimer"):
-        signal.signal(signal.SIGALRM, let_signals_in)
+        signal.signal(signal.SIGALRM, let_signals_in_if_stalled)
         signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
 
 
-def let_signals_in(_number: int, _frame: object) -> None:
-    """See to the signals that are held back."""
-    with interruptible():
-        pass
+def let_signals_in_if_stalled(_number: int, _frame: object) -> None:
+    """See to the signals that are held back, if what they wait for may never happen."""
+    if output_is_stalled():
+        with interruptible():
+            pass
+
+
+def output_is_stalled() -> bool:
+    """Return whether standard output takes nothing now, as a terminal after Ctrl-S."""
+    with contextlib.suppress(OSError):  # It may be no file.
+        return not select.select([], [sys.stdout], [], 0)[1]
+    return False
 
 
 def exit_on_signal(number: int, _frame: object) -> None:
@@ -481,9 +491,8 @@ def exit_on_signal(number: int, _frame: object) -> None:
     # Now all that are due are handled, by doing nothing: input() would call their handlers with
     # this exit under way, and take it for an error of theirs.
     signal.raise_signal(number)
-    with contextlib.suppress(OSError):
-        if not select.select([], [sys.stdout], [], 0)[1]:
-            discard_output(sys.stdout.fileno())  # It is stalled, and would hold up the end.
+    if output_is_stalled():
+        discard_output(sys.stdout.fileno())  # It would hold up the end.
     sys.exit(128 + number)
 
 
@@ -535,7 +544,7 @@ def tell_typed_early() -> None:
         with contextlib.suppress(OSError):  # The terminal may be gone.
             more = os.read(0, MAX_MESSAGE_BYTES)
         early += more
-    for line in filter(str.strip, early.decode(errors="replace").splitlines()):
+    for line in filter(str.strip, map(os.fsdecode, early.split(b"\n"))):
         show(f"Not sent, as typed before the prompt: {line.translate(ESCAPES)}")
         if readline := sys.modules.get("readline"):
             # It takes no NUL, and PyPy's nothing on a terminal that it can't edit on.
@@ -549,7 +558,7 @@ def typed_lines() -> tuple[int, str]:
     """Return how many lines were typed so far, and the one at the prompt, where that is known."""
     if readline := sys.modules.get("readline"):
         with contextlib.suppress(RuntimeError):  # PyPy's, on a terminal that it can't edit on.
-            return readline.get_current_history_length(), readline.get_line_buffer()
+            return readline.get_current_history_length(), readline.get_line_buffer().strip()
     return 0, ""
 
 
@@ -630,7 +639,11 @@ def run(program: Callable[[str, int], None], description: str, lowest_port: int)
             stream.reconfigure(errors=errors)
     if sys.stdin.isatty():
         with contextlib.suppress(ImportError):  # Windows has none.
-            __import__("readline")  # That gives input() editing and history.
+            import readline  # That gives input() editing and history.
+
+            # In the C locale it would take the bytes of all letters but ASCII's for commands.
+            for setting in ("input-meta on", "output-meta on", "convert-meta off"):
+                readline.parse_and_bind(f"set {setting}")
     hold_signals()
     handle_signals(exit_on_signal)
     try:

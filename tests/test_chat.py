@@ -277,6 +277,19 @@ class ChatTest(unittest.TestCase):
         self.assert_fails(self.server.speak, "the connection to the client was lost")
         self.assertEqual(self.server.news()[-1], "Enter Input > ")
 
+    def test_the_end_of_input_quits(self):
+        self.assertFalse(self.client.type())
+        self.assertFalse(self.server.hear())
+        self.assertEqual(
+            self.client.news() + self.server.news(), [protocol.PROMPT, "The client quit."]
+        )
+
+    def test_a_loss_is_told_at_the_end_of_input_too(self):
+        self.turns("x")
+        self.near.close()
+        self.assert_fails(self.server.speak, "the connection to the client was lost")
+        self.assertEqual(self.server.news()[-1], "Enter Input > ")
+
     def test_a_command_typed_too_late_is_no_line_that_was_not_sent(self):
         for command in ("/q", "/help"):
             self.setUp()
@@ -368,8 +381,10 @@ class ChatTest(unittest.TestCase):
         with protocol.interruptible():
             pass
         signal.raise_signal(signal.SIGTERM)
-        with self.assertRaises(Signalled):
-            protocol.let_signals_in(signal.SIGALRM, None)
+        protocol.let_signals_in_if_stalled(signal.SIGALRM, None)
+        stalled = mock.patch("protocol.output_is_stalled", return_value=True)
+        with stalled, self.assertRaises(Signalled):
+            protocol.let_signals_in_if_stalled(signal.SIGALRM, None)
 
     def test_controls_line_breaks_and_bidi_controls_are_escaped_and_nothing_else(self):
         bidi = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}

@@ -630,6 +630,13 @@ class TextTest(FaultTest):
         client.type("y")
         server.until("Client: y\n")
 
+    def test_every_script_can_be_typed_where_the_locale_knows_ascii_alone(self):
+        server, port = self.start_server()
+        client = self.start_client(port, LC_ALL="C")
+        client.type("日本語 é ß")
+        server.until("Client: 日本語 é ß\n")
+        client.until("Waiting for the server...\n")
+
     def test_typed_bytes_that_are_not_text_are_refused_and_asked_again(self):
         server, client = self.start_both()
         client.until(PROMPT)

@@ -103,12 +103,12 @@ class TurnsTest(TerminalTest):
         server, client = self.start_both(TERM="xterm", INPUTRC="/dev/null")
         client.type("x")
         client.until("Waiting for the server...\n")
-        client.type_early(b"\nvor\x1bschnell\nzw\0ei\rdrei\nund ")
+        client.type_early(b"\nvor\x1bschn\x0cell\xff\nzw\0ei\rdrei\nund ")
         server.type("y")
         self.assertEqual(
             client.until("drei\n"),
             "Server: y\n"
-            "Not sent, as typed before the prompt: vor\\x1bschnell\n"
+            "Not sent, as typed before the prompt: vor\\x1bschn\\x0cell\\udcff\n"
             "Not sent, as typed before the prompt: zw\\x00ei\n"
             "Not sent, as typed before the prompt: ",
         )
