@@ -1,6 +1,7 @@
 """Both ends of the chat over a pair of sockets: what each asks, shows, sends and raises."""
 
 import contextlib
+import io
 import signal
 import socket
 import time
@@ -381,9 +382,22 @@ class ChatTest(unittest.TestCase):
         with protocol.interruptible():
             pass
         signal.raise_signal(signal.SIGTERM)
-        protocol.let_signals_in_if_stalled(signal.SIGALRM, None)
+        self.assertIn(signal.SIGTERM, signal.sigpending())
+        with contextlib.suppress(Signalled), protocol.interruptible():
+            pass
+
+    def test_an_alarm_lets_signals_in_only_if_output_is_stalled(self):
+        self.handle(signal.SIGTERM)
+        self.addCleanup(signal.pthread_sigmask, signal.SIG_SETMASK, set())
+        protocol.hold_signals()
+        signal.raise_signal(signal.SIGTERM)
+        # Nothing but a terminal, a pipe or a socket can be stalled.
+        with contextlib.redirect_stdout(io.StringIO()):
+            protocol.let_signals_in_if_stalled(signal.SIGALRM, None)
         stalled = mock.patch("protocol.output_is_stalled", return_value=True)
         with stalled, self.assertRaises(Signalled):
+            protocol.let_signals_in_if_stalled(signal.SIGALRM, None)
+        with stalled:
             protocol.let_signals_in_if_stalled(signal.SIGALRM, None)
 
     def test_controls_line_breaks_and_bidi_controls_are_escaped_and_nothing_else(self):
