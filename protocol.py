@@ -641,9 +641,10 @@ def run(program: Callable[[str, int], None], description: str, lowest_port: int)
         with contextlib.suppress(ImportError):  # Windows has none.
             import readline  # That gives input() editing and history.
 
-            # In the C locale it would take the bytes of all letters but ASCII's for commands.
-            for setting in ("input-meta on", "output-meta on", "convert-meta off"):
-                readline.parse_and_bind(f"set {setting}")
+            # In the C locale it would take the bytes of all letters but ASCII's for commands,
+            # and show their numbers.
+            readline.parse_and_bind("set convert-meta off")
+            readline.parse_and_bind("set output-meta on")
     hold_signals()
     handle_signals(exit_on_signal)
     try:

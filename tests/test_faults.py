@@ -630,12 +630,13 @@ class TextTest(FaultTest):
         client.type("y")
         server.until("Client: y\n")
 
+    @unittest.skipIf(sys.implementation.name == "pypy", "its readline takes ASCII alone there")
     def test_every_script_can_be_typed_where_the_locale_knows_ascii_alone(self):
         server, port = self.start_server()
-        client = self.start_client(port, LC_ALL="C")
+        client = self.start_client(port, LC_ALL="C", TERM="xterm", INPUTRC="/dev/null")
         client.type("日本語 é ß")
         server.until("Client: 日本語 é ß\n")
-        client.until("Waiting for the server...\n")
+        self.assertIn("日本語 é ß", client.until("Waiting for the server...\n"))
 
     def test_typed_bytes_that_are_not_text_are_refused_and_asked_again(self):
         server, client = self.start_both()
