@@ -458,6 +458,8 @@ class SignalTest(FaultTest):
         client.type("sent")
         server.type("y")
         client.until(PROMPT)
+        client.write(b"  ")
+        client.until("  ")
         client.process.terminate()
         self.assertEqual(client.rest(), "\n")
 
