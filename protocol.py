@@ -472,16 +472,17 @@ def set_alarm(seconds: float = ALARM_SECONDS) -> None:
 
 def let_signals_in_if_stalled(_number: int, _frame: object) -> None:
     """See to the signals that are held back, if what they wait for may never happen."""
-    if output_is_stalled():
+    if stalled_outputs():
         with interruptible():
             pass
 
 
-def output_is_stalled() -> bool:
-    """Return whether standard output takes nothing now, as a terminal after Ctrl-S."""
-    with contextlib.suppress(OSError):  # It may be no file.
-        return not select.select([], [sys.stdout], [], 0)[1]
-    return False
+def stalled_outputs() -> set[int]:
+    """Return which of standard output and error take nothing now, as a terminal after Ctrl-S."""
+    with contextlib.suppress(OSError):  # One may be no file.
+        outputs = {sys.stdout.fileno(), sys.stderr.fileno()}
+        return outputs.difference(select.select([], outputs, [], 0)[1])
+    return set()
 
 
 def exit_on_signal(number: int, _frame: object) -> None:
@@ -491,8 +492,8 @@ def exit_on_signal(number: int, _frame: object) -> None:
     # Now all that are due are handled, by doing nothing: input() would call their handlers with
     # this exit under way, and take it for an error of theirs.
     signal.raise_signal(number)
-    if output_is_stalled():
-        discard_output(sys.stdout.fileno())  # It would hold up the end.
+    for descriptor in stalled_outputs():
+        discard_output(descriptor)  # It would hold up the end.
     sys.exit(128 + number)
 
 

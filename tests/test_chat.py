@@ -394,7 +394,7 @@ class ChatTest(unittest.TestCase):
         # Nothing but a terminal, a pipe or a socket can be stalled.
         with contextlib.redirect_stdout(io.StringIO()):
             protocol.let_signals_in_if_stalled(signal.SIGALRM, None)
-        stalled = mock.patch("protocol.output_is_stalled", return_value=True)
+        stalled = mock.patch("protocol.stalled_outputs", return_value={1})
         with stalled, self.assertRaises(Signalled):
             protocol.let_signals_in_if_stalled(signal.SIGALRM, None)
         with stalled:

@@ -585,6 +585,17 @@ class SignalTest(FaultTest):
         self.assertEqual(Connection(peer).receive(), "/q")
         self.assertEqual(client.process.wait(SECONDS), 143)
 
+    def test_a_signal_ends_a_program_whose_errors_nobody_reads(self):
+        full = "import os; read, write = os.pipe(); os.set_blocking(write, False); "
+        full += "os.write(write, bytes(1 << 20)); os.set_blocking(write, True); os.dup2(write, 2)"
+        server = self.ends(Terminal(sys.executable, *changed(full, "server", "--port", "0")))
+        server.until("Listening on ")
+        stranger = self.connect(server.until("\n").rpartition(":")[2])
+        stranger.sendall(b"\xff" * 4)
+        self.assertEqual(stranger.recv(100), QUIT_FRAME)  # What is reported next.
+        server.process.terminate()
+        self.assert_ends(server, 143)
+
     def test_a_signal_after_the_end_changes_nothing(self):
         after = "import signal; signal.raise_signal(signal.SIGINT); print('over')"
         run = "import sys, client; sys.argv[1:] = ['--host', 'nobody.invalid']; client.main(); "
