@@ -209,7 +209,7 @@ class ChatTest(unittest.TestCase):
         self.close_at_once(self.server)
 
     @mock.patch("protocol.FAREWELL_SECONDS", 0.01)
-    def test_leaving_while_one_waits_lets_a_message_cross_but_not_for_long(self):
+    def test_leaving_while_one_waits_leaves_time_for_a_message_to_cross(self):
         begin = time.monotonic()
         self.server.close()
         self.assertGreaterEqual(time.monotonic() - begin, protocol.FAREWELL_SECONDS)
@@ -371,11 +371,15 @@ class ChatTest(unittest.TestCase):
         self.server.hear()
         self.assertEqual(self.server.news(), ["Client: x"])
 
-    def test_signals_are_held_back_but_for_waits(self):
+    def hold_sigterm(self):
+        """Let a SIGTERM come while signals are held back; until the test ends it raises."""
         self.handle(signal.SIGTERM)
         self.addCleanup(signal.pthread_sigmask, signal.SIG_SETMASK, set())
         protocol.hold_signals()
         signal.raise_signal(signal.SIGTERM)
+
+    def test_signals_are_held_back_but_for_waits(self):
+        self.hold_sigterm()
         with self.assertRaises(Signalled), protocol.interruptible():
             self.fail("it has come")
         protocol.hold_signals()
@@ -387,10 +391,7 @@ class ChatTest(unittest.TestCase):
             pass
 
     def test_an_alarm_lets_signals_in_only_if_output_is_stalled(self):
-        self.handle(signal.SIGTERM)
-        self.addCleanup(signal.pthread_sigmask, signal.SIG_SETMASK, set())
-        protocol.hold_signals()
-        signal.raise_signal(signal.SIGTERM)
+        self.hold_sigterm()
         # Nothing but a terminal, a pipe or a socket can be stalled.
         with contextlib.redirect_stdout(io.StringIO()):
             protocol.let_signals_in_if_stalled(signal.SIGALRM, None)

@@ -491,7 +491,7 @@ class SignalTest(FaultTest):
         server.write(b"x\n")
         server.until("The client quit.\n")
 
-    def test_ctrl_c_flushes_no_key_while_a_program_runs_and_the_terminal_is_left_as_found(self):
+    def test_until_the_end_ctrl_c_flushes_no_key_and_nothing_typed_early_is_echoed(self):
         def flags():
             local = termios.tcgetattr(client.master)[3]
             return bool(local & termios.NOFLSH), bool(local & termios.ECHO)
