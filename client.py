@@ -9,7 +9,9 @@ import sys
 import protocol
 from protocol import CLIENT, Chat, Connection
 
-CONNECT_SECONDS = 20
+# Windows can't interrupt an attempt, and takes a second to tell that one was refused.
+ATTEMPT_SECONDS = 1.25
+ATTEMPTS = 16
 
 
 def main() -> int:
@@ -20,11 +22,8 @@ def main() -> int:
 def converse(host: str, port: int) -> None:
     """Connect and chat until the end."""
     sock, address = connect(host, port)
-    protocol.set_alarm()  # Not earlier: PyPy's connect() would fail for it.
-    chat = Chat(Connection(sock), CLIENT, protocol.ask, protocol.show)
-    with contextlib.closing(chat):
+    with contextlib.closing(Chat(Connection(sock), CLIENT, protocol.ask, protocol.show)) as chat:
         protocol.show(f"Connected to {address}")
-        protocol.show(protocol.HINT)
         while chat.speak() and chat.hear():
             pass
 
@@ -35,13 +34,20 @@ def connect(host: str, port: int) -> tuple[socket.socket, str]:
     Raises ChatError if there can be no connection.
     """
     try:
-        with protocol.interruptible():
-            sock = socket.create_connection((host, port), timeout=CONNECT_SECONDS)
-        address = protocol.address_text(*sock.getpeername())
+        sock = create_connection(host, port)
+        sock.settimeout(None)
+        return sock, protocol.address_text(sock.getpeername())
     except (OSError, UnicodeError) as error:
         advice = "is server.py running there, or busy with another client?"
         raise protocol.no_connection("connect to", host, port, error, advice) from error
-    return sock, address
+
+
+def create_connection(host: str, port: int) -> socket.socket:
+    """Do what socket.create_connection() does, in attempts that a signal need not wait long for."""
+    for _ in range(ATTEMPTS - 1):
+        with contextlib.suppress(socket.timeout):
+            return socket.create_connection((host, port), ATTEMPT_SECONDS)
+    return socket.create_connection((host, port), ATTEMPT_SECONDS)
 
 
 if __name__ == "__main__":

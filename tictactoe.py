@@ -4,6 +4,7 @@ from __future__ import annotations
 
 ROWS = ((1, 2, 3), (4, 5, 6), (7, 8, 9))
 LINES = (*ROWS, *zip(*ROWS), (1, 5, 9), (3, 5, 7))
+OTHER_MARK = {"X": "O", "O": "X"}
 
 
 class IllegalMove(ValueError):
@@ -11,7 +12,10 @@ class IllegalMove(ValueError):
 
 
 class Game:
-    """A game as it stands. Immutable; equal to any game with the same marks on the board."""
+    """A game as it stands: a value that no move changes.
+
+    Games are equal if their boards are.
+    """
 
     to_move: str
     """The mark of the side to move, "X" or "O"; X begins."""
@@ -24,54 +28,38 @@ class Game:
     is_over: bool
     """Whether a side has won or no square is free."""
 
-    _squares: str
-    _after: dict[int, Game]
-
-    __slots__ = tuple(__annotations__)
-
-    def __init__(self, squares: str = "123456789") -> None:
-        """Set up a game from its squares: each a mark or, while free, its number."""
-        free = tuple(int(square) for square in squares if square.isdigit())
-        won = [line for line in LINES if len({squares[square - 1] for square in line}) == 1]
-        values: dict[str, object] = {
-            "to_move": "X" if len(free) % 2 else "O",
-            "legal_moves": () if won else free,
-            "winner": squares[won[0][0] - 1] if won else None,
-            "winning_squares": tuple(sorted({square for line in won for square in line})),
-            "is_over": bool(won) or not free,
-            "_squares": squares,
-            "_after": {},
-        }
-        for name, value in values.items():
-            object.__setattr__(self, name, value)
+    def __init__(self, board: str = "123456789") -> None:
+        """Set up a game from the nine squares: each a mark or, while free, its number."""
+        free = tuple(square for square in range(1, 10) if str(square) in board)
+        won = [line for line in LINES if len({board[square - 1] for square in line}) == 1]
+        self._board = board
+        self.to_move = "X" if len(free) % 2 else "O"
+        self.legal_moves = () if won else free
+        self.winner = OTHER_MARK[self.to_move] if won else None
+        self.winning_squares = tuple(sorted({square for line in won for square in line}))
+        self.is_over = not self.legal_moves
 
     def play(self, square: int) -> Game:
         """Return the game after the side to move takes ``square``.
 
         Raises IllegalMove if the square is not among the legal moves.
         """
-        # The 255,168 games share 5,478 positions: with each made once and kept, all of
-        # them are walked in a fifteenth of the time.
-        if square not in self._after:
-            if square not in self.legal_moves:
-                raise IllegalMove("the game is over" if self.is_over else f"{square} is not free")
-            squares = self._squares[: square - 1] + self.to_move + self._squares[square:]
-            if squares not in POSITIONS:
-                POSITIONS[squares] = Game(squares)
-            self._after[square] = POSITIONS[squares]
-        return self._after[square]
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"a game is immutable: {name} can't be set")
+        if square not in self.legal_moves:
+            raise IllegalMove("the game is over" if self.is_over else f"{square} is not free")
+        board = self._board[: square - 1] + self.to_move + self._board[square:]
+        # The 255,168 games share 5,478 positions, so each is set up once and kept.
+        if board not in POSITIONS:
+            POSITIONS[board] = Game(board)
+        return POSITIONS[board]
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Game) and self._squares == other._squares
+        return isinstance(other, Game) and self._board == other._board
 
     def __hash__(self) -> int:
-        return hash(self._squares)
+        return hash(self._board)
 
     def __str__(self) -> str:
-        rows = (" | ".join(self._squares[square - 1] for square in row) for row in ROWS)
+        rows = (" | ".join(self._board[square - 1] for square in row) for row in ROWS)
         return "\n---+---+---\n".join(f" {row}" for row in rows)
 
 
