@@ -96,7 +96,7 @@ class Connection:
         """Return whether anything has arrived, be it only the end of the stream."""
         return bool(self._received or select.select([self._sock], [], [], 0)[0])
 
-    def wait_for_input(self) -> None:
+    def wait(self) -> None:
         """Wait until anything has arrived, be it only the end of the stream."""
         if not self._received:
             wait_for_input(self._sock)
@@ -178,8 +178,7 @@ class Conversation(NamedTuple):
             game = Game() if text == PLAY else None
         elif text == RESIGN:
             game = None
-            if self.game != Game():  # Before the first move it declines.
-                point = OTHER[speaker]
+            point = OTHER[speaker] if self.game != Game() else None  # Else it declines.
         else:
             square, _, _ = text.partition(" ")
             if square not in SQUARES:
@@ -212,15 +211,12 @@ def result(before: Conversation, after: Conversation, me: str) -> list[str]:
         if before.game == Game():
             return [f"{who.capitalize()} declined the game."]
         return [f"You {'lose' if mine else 'win'}: {who} resigned.", score]
-    board = str(after.game)
-    if after.game.winner is None:
-        return [board, "Draw.", score]
-    line = ", ".join(map(str, after.game.winning_squares))
-    return [
-        board,
-        f"You win: you have {line}." if mine else f"You lose: the {other} has {line}.",
-        score,
-    ]
+    if after.game.winner:
+        squares = ", ".join(map(str, after.game.winning_squares))
+        line = f"You win: you have {squares}." if mine else f"You lose: the {other} has {squares}."
+    else:
+        line = "Draw."
+    return [str(after.game), line, score]
 
 
 PROMPT = "Enter Input > "
@@ -305,7 +301,7 @@ class Chat:
         Raises ChatError if the connection is lost or the other end broke the rules.
         """
         self._show(f"Waiting for the {self._other}...")
-        self._connection.wait_for_input()
+        self._connection.wait()
         return self._receive()
 
     def close(self) -> None:
@@ -414,15 +410,11 @@ def discard_typed() -> None:
             termios.tcflush(0, termios.TCIFLUSH)
 
 
-def join_address(host: str, port: str | int) -> str:
-    """Return HOST:PORT, with an IPv6 host in brackets."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
 def address_text(address: tuple[str, int]) -> str:
-    """Return a socket's address as HOST:PORT, numeric, with the scope if it is link-local."""
+    """Return a socket's address as HOST:PORT, in numbers; an IPv6 host is in brackets."""
     numeric = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
-    return join_address(*socket.getnameinfo(address, numeric))
+    host, port = socket.getnameinfo(address, numeric)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def no_connection(attempt: str, host: str, port: int, error: Exception, advice: str) -> ChatError:
@@ -431,7 +423,7 @@ def no_connection(attempt: str, host: str, port: int, error: Exception, advice: 
         return ChatError(f"there is no host {host}; check --host")
     # create_server() adds the address in parentheses, which is told already.
     why, _, _ = (getattr(error, "strerror", None) or str(error)).partition(" (")
-    return ChatError(f"cannot {attempt} {join_address(host, port)}: {why}; {advice}")
+    return ChatError(f"cannot {attempt} {host} port {port}: {why}; {advice}")
 
 
 def parse_arguments(description: str, lowest_port: int) -> tuple[str, int]:
