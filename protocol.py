@@ -105,7 +105,7 @@ class Connection:
         """Close the socket."""
         # Closing with input unread would reset the connection, and so may lose what was sent last.
         with contextlib.suppress(OSError):
-            if self.has_input():
+            if select.select([self._sock], [], [], 0)[0]:
                 self._sock.recv(1 << 20)
         self._sock.close()
 

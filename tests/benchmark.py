@@ -1,8 +1,8 @@
-"""How fast the frame, the start and the game are, each next to the best there is for it.
+"""How fast the frame, a turn and the game are, each next to the best there is for it.
 
-``python3 -m tests.benchmark`` prints a table, ``--json`` the numbers. All is measured in one run,
-ours and its peers in turns; a ratio is the median of the ratios of neighbours, so that what else
-the machine does falls on both. Where pyspiel (OpenSpiel) can be imported, it walks the games, too.
+``python3 -m tests.benchmark`` prints a table. All is measured in one run, ours and its peers in
+turns; a ratio is the median of the ratios of neighbors, so that what else the machine does falls
+on both. Where pyspiel (OpenSpiel) can be imported, it walks the games, too.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import argparse
 import asyncio
 import contextlib
 import importlib.util
-import json
 import multiprocessing.connection
 import os
+import resource
+import select
 import socket
 import statistics
 import subprocess
@@ -21,12 +22,49 @@ import sys
 import time
 
 from protocol import HEADER, Connection
-from tests.terminal import PROMPT, ROOT, Pipes
+from tests.programs import PROMPT, ROOT, Pipes
 from tictactoe import Game
 
 SIZES = (16, 4096)
 MESSAGES = 500  # in one measurement
-TURNS = 100_000
+TURNS = 4000  # in one measurement
+MEMORY_TURNS = 100_000
+
+# The shortest honest pair: the same frame and the same turns, input() and print().
+PAIR = """
+import socket, struct, sys
+
+def send(text):
+    data = text.encode()
+    sock.sendall(struct.pack(">I", len(data)) + data)
+
+def read(size):
+    data = b""
+    while len(data) < size:
+        more = sock.recv(size - len(data))
+        if not more:
+            sys.exit()
+        data += more
+    return data
+
+def receive():
+    (size,) = struct.unpack(">I", read(4))
+    return read(size).decode()
+"""
+PAIR_SERVER = f"""{PAIR}
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+sock, _ = listener.accept()
+while True:
+    print("Client:", receive(), flush=True)
+    send(input("{PROMPT}"))
+"""
+PAIR_CLIENT = f"""{PAIR}
+sock = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+while True:
+    send(input("{PROMPT}"))
+    print("Server:", receive(), flush=True)
+"""
 
 
 class Ours:
@@ -43,10 +81,6 @@ class Ours:
             send(message)
             receive()
 
-    def ping(self, count):
-        """Send so many messages, each sent back before the next."""
-        self.transfer(self, count)
-
     def answer(self):
         """Send back all that comes, until nothing more does."""
         send, receive, message = self.send, self.receive, self.message
@@ -56,7 +90,7 @@ class Ours:
                 send(message)
 
 
-class Bare(Ours):
+class Bare:
     """The same bytes, through sendall and recv alone, the latter until all of them are there."""
 
     def __init__(self, sock, size):
@@ -97,8 +131,7 @@ class Asyncio:
     loop = None
 
     def __init__(self, sock, size):
-        if not Asyncio.loop:
-            Asyncio.loop = asyncio.new_event_loop()
+        Asyncio.loop = self.loop or asyncio.new_event_loop()
         self.message = b"x" * size
         opening = asyncio.open_connection(sock=sock.dup())
         self.reader, self.writer = self.loop.run_until_complete(opening)
@@ -119,9 +152,6 @@ class Asyncio:
 
         self.loop.run_until_complete(transfer())
 
-    def ping(self, count):
-        self.transfer(self, count)
-
     def answer(self):
         async def answer():
             with contextlib.suppress(EOFError, OSError):
@@ -137,119 +167,105 @@ KINDS = {kind.__name__: kind for kind in (Ours, Bare, Multiprocessing, Asyncio)}
 
 def compare(rounds, measures):
     """Measure in turns; return each one's median and the first one's median ratio to each other."""
-    for measure in measures.values():
-        measure()
     values = {name: [] for name in measures}
-    for _ in range(rounds):
+    for measured in range(rounds + 1):
         for name, measure in measures.items():
-            values[name].append(measure())
+            value = measure()
+            if measured:  # The first round only warms up.
+                values[name].append(value)
     mine = next(iter(values.values()))
     return {
-        name: {
-            "median": statistics.median(its),
-            "ratio": statistics.median(one / other for one, other in zip(mine, its)),
-        }
+        name: (statistics.median(its), statistics.median(x / y for x, y in zip(mine, its)))
         for name, its in values.items()
     }
 
 
-def transfers(size, rounds):
-    """Compare the processor time, in s, of a message sent and received in one process."""
-    with contextlib.ExitStack() as stack:
+def timed(clock, count, act, *arguments):
+    """Return a function that measures the time on a clock that an act takes, one of ``count``."""
 
-        def measure_of(kind):
-            with socket.create_server(("127.0.0.1", 0)) as listener:
-                near = stack.enter_context(socket.create_connection(listener.getsockname()))
-                far = stack.enter_context(listener.accept()[0])
-            near, far = kind(near, size), kind(far, size)
+    def measure():
+        start = clock()
+        act(*arguments)
+        return (clock() - start) / count
 
-            def measure():
-                start = time.process_time()
-                near.transfer(far, MESSAGES)
-                return (time.process_time() - start) / MESSAGES
+    return measure
 
-            return measure
 
-        return compare(rounds, {name: measure_of(kind) for name, kind in KINDS.items()})
+def transfers(stack, size):
+    """Return what measures the processor time of a message sent and received in one process."""
+    measures = {}
+    for name, kind in KINDS.items():
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            near = stack.enter_context(socket.create_connection(listener.getsockname()))
+            far = stack.enter_context(listener.accept()[0])
+        near, far = kind(near, size), kind(far, size)
+        measures[name] = timed(time.process_time, MESSAGES, near.transfer, far, MESSAGES)
+    return measures
 
 
 def processors():
     """Return a processor for this process and the others for the rest, or the same for both."""
-    if not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) == 1:
-        return set(), set()
-    first, *others = sorted(os.sched_getaffinity(0))
-    return {first}, set(others)
+    here, *others = sorted(os.sched_getaffinity(0))
+    return {here}, set(others or [here])
 
 
-def round_trips(size, rounds):
-    """Compare the time, in s, in which a message goes to another process and comes back.
+def round_trips(stack, size):
+    """Return what measures the time in which a message goes to another process and comes back.
 
-    Where it can be had, that process is kept on another processor: on the same one, or now here
-    and now there as the system pleases, one peer would take four times as long as the next.
+    That process is kept on another processor: on the same one, or now here and now there as the
+    system pleases, one peer would take four times as long as the next.
     """
     here, there = processors()
-    with contextlib.ExitStack() as stack:
-        if here != there:
-            stack.callback(os.sched_setaffinity, 0, here | there)
-            os.sched_setaffinity(0, here)
-
-        def measure_of(name):
-            with socket.create_server(("127.0.0.1", 0)) as listener:
-                port = str(listener.getsockname()[1])
-                command = (
-                    sys.executable,
-                    "-m",
-                    "tests.benchmark",
-                    "--answer",
-                    name,
-                    port,
-                    str(size),
-                )
-                process = subprocess.Popen(command, cwd=ROOT)
-                if here != there:
-                    os.sched_setaffinity(process.pid, there)
-                stack.callback(process.wait)
-                stack.callback(process.terminate)
-                end = KINDS[name](stack.enter_context(listener.accept()[0]), size)
-
-            def measure():
-                start = time.perf_counter()
-                end.ping(MESSAGES)
-                return (time.perf_counter() - start) / MESSAGES
-
-            return measure
-
-        return compare(rounds, {name: measure_of(name) for name in KINDS})
+    stack.callback(os.sched_setaffinity, 0, here | there)
+    os.sched_setaffinity(0, here)
+    measures = {}
+    for name, kind in KINDS.items():
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = str(listener.getsockname()[1])
+            command = [sys.executable, "-m", "tests.benchmark", "--answer", name, port, str(size)]
+            process = subprocess.Popen(command, cwd=ROOT)
+            os.sched_setaffinity(process.pid, there)
+            stack.callback(process.wait)
+            stack.callback(process.terminate)
+            end = kind(stack.enter_context(listener.accept()[0]), size)
+        measures[name] = timed(time.perf_counter, MESSAGES, end.transfer, end, MESSAGES)
+    return measures
 
 
-def starts(rounds):
-    """Compare the time, in s, from a program's start to its first line."""
-    # The modules are compiled before, as they are for everyone from the second start on.
-    environment = {key: value for key, value in os.environ.items() if "BYTECODE" not in key}
-    bare = "import socket; s = socket.create_server(('127.0.0.1', 0)); print(s, flush=True); "
-    bare += "s.accept()"
+def run_pair(server, client, turns):
+    """Let two programs take turns with what waits in a pipe; return their processor time."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "cwd": ROOT}
+    first = subprocess.Popen([sys.executable, *server], **pipes)
+    port = first.stdout.readline().decode().strip().rpartition(":")[2]
+    second = subprocess.Popen([sys.executable, *client, port], stderr=subprocess.DEVNULL, **pipes)
+    for program in (first, second):
+        program.stdin.write(b"hello\n" * turns)
+        program.stdin.close()
+    open_outputs = [first.stdout, second.stdout]
+    while open_outputs:
+        for output in select.select(open_outputs, [], [])[0]:
+            if not os.read(output.fileno(), 1 << 16):
+                output.close()
+                open_outputs.remove(output)
+    first.wait(), second.wait()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
-    def measure_of(*command):
-        def measure():
-            start = time.perf_counter()
-            process = subprocess.Popen(
-                (sys.executable, *command),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env=environment,
-                cwd=ROOT,
-            )
-            process.stdout.readline()
-            took = time.perf_counter() - start
-            process.kill()
-            process.communicate()
-            return took
 
-        return measure
+def whole_turns(stack):
+    """Return what measures the processor time of a turn in both programs, without their start."""
+    here, there = processors()
+    stack.callback(os.sched_setaffinity, 0, here | there)
+    os.sched_setaffinity(0, here)
 
-    return compare(
-        rounds, {"Ours": measure_of("server.py", "--port", "0"), "Bare": measure_of("-c", bare)}
-    )
+    def measure_of(*pair):
+        return lambda: (run_pair(*pair, TURNS) - run_pair(*pair, 1)) / (2 * TURNS)
+
+    return {
+        "Ours": measure_of(["server.py", "--port", "0"], ["client.py", "--port"]),
+        "the shortest pair": measure_of(["-c", PAIR_SERVER], ["-c", PAIR_CLIENT]),
+    }
 
 
 def walk(game):
@@ -266,69 +282,48 @@ def walk_children(state):
     return sum(walk_children(state.child(action)) for action in state.legal_actions())
 
 
-def walk_in_place(state):
-    """Do the same in OpenSpiel's interface, moves made and taken back in one state."""
-    if state.is_terminal():
-        return 1
-    player, count = state.current_player(), 0
-    for action in state.legal_actions():
-        state.apply_action(action)
-        count += walk_in_place(state)
-        state.undo_action(player, action)
-    return count
-
-
-def walks(rounds):
-    """Compare the time, in s, to walk all 255,168 games."""
-
-    def measure_of(walk_from, start):
-        def measure():
-            begin = time.perf_counter()
-            assert walk_from(start()) == 255168
-            return time.perf_counter() - begin
-
-        return measure
-
-    measures = {"Ours": measure_of(walk, Game)}
+def walks(_stack):
+    """Return what measures the time in which all 255,168 games are walked."""
+    measures = {"Ours": timed(time.perf_counter, 1, walk, Game())}
     if importlib.util.find_spec("pyspiel"):
-        pyspiel = importlib.import_module("pyspiel")
-        start = pyspiel.load_game("tic_tac_toe").new_initial_state
-        measures["OpenSpiel, child()"] = measure_of(walk_children, start)
-        measures["OpenSpiel, undo_action()"] = measure_of(walk_in_place, start)
-    return compare(rounds, measures)
+        start = importlib.import_module("pyspiel").load_game("tic_tac_toe").new_initial_state()
+        child = timed(time.perf_counter, 1, walk_children, start)
+        measures["OpenSpiel, child()"] = child
+    return measures
 
 
-def memory(turns):
-    """Return the growth of each program's resident memory, in bytes, over so many turns.
+def memory_growth():
+    """Return the growth of each program's resident memory, in KiB, over so many turns.
 
     Of twelve turns, ten are a game that is played to a draw.
     """
-    lines = ("hello", "play", *"513746829", "Grüße")
-    server = Pipes(sys.executable, "server.py", "--port", "0", PYTHONUTF8="1")
-    port = server.until(b"\n").decode().rpartition(":")[2].strip()
-    client = Pipes(sys.executable, "client.py", "--port", port, PYTHONUTF8="1")
+    lines = ("hello", "play", *"513746829", "bye")
+    server = Pipes(sys.executable, "server.py", "--port", "0")
+    server.until("Listening on ")
+    client = Pipes(sys.executable, "client.py", "--port", server.until("\n").rpartition(":")[2])
     ends = {"client": client, "server": server}
-    client.until(PROMPT.encode())
-
-    def resident(end):
-        command = ("ps", "-o", "rss=", "-p", str(end.process.pid))
-        return int(subprocess.run(command, capture_output=True, check=True).stdout) * 1024
-
-    before = {name: resident(end) for name, end in ends.items()}
-    for drawn in range(1, turns // len(lines) + 1):
-        client.write("".join(f"{line}\n" for line in lines[::2]).encode())
-        server.write("".join(f"{line}\n" for line in lines[1::2]).encode())
-        client.until(b"Gr\xc3\xbc\xc3\x9fe\n" + PROMPT.encode())
-        server.until(f"drawn {drawn}\n{PROMPT}Waiting for the client...\n".encode())
-    growth = {name: resident(end) - before[name] for name, end in ends.items()}
+    sizes = []
+    for _ in range(MEMORY_TURNS // len(lines)):
+        client.write("".join(f"{line}\n" for line in lines[::2]))
+        server.write("".join(f"{line}\n" for line in lines[1::2]))
+        client.until("Server: bye\n")
+        for end in ends.values():
+            end.begin()  # Or what was shown would be kept.
+        if not sizes or _ == MEMORY_TURNS // len(lines) - 1:
+            command = ("ps", "-o", "rss=", "-p")
+            sizes.append(
+                [
+                    int(subprocess.run([*command, str(end.process.pid)], capture_output=True).stdout)
+                    for end in ends.values()
+                ]
+            )
     for end in ends.values():
         end.end()
-    return growth
+    return {name: last - first for name, first, last in zip(ends, *sizes)}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
     parser.add_argument("--rounds", type=int, default=60, help="measurements of each")
     parser.add_argument("--answer", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -336,28 +331,22 @@ def main():
         name, port, size = arguments.answer
         KINDS[name](socket.create_connection(("127.0.0.1", int(port))), int(size)).answer()
         return
-    rounds = arguments.rounds
-    results = {}
-    for size in SIZES:
-        results[f"processor time of a message of {size} bytes"] = transfers(size, rounds)
-    for size in SIZES:
-        results[f"round trip of {size} bytes between processes"] = round_trips(size, rounds)
-    results["start of server.py to its first line"] = starts(rounds)
-    results["all 255,168 games"] = walks(max(rounds // 6, 3))
-    growth = memory(TURNS)
-    if arguments.json:
-        print(json.dumps({"seconds": results, "memory growth in bytes": growth}, indent=2))
-        return
     print(f"{sys.implementation.name} {sys.version.partition(' ')[0]}, {sys.platform}")
-    print(f"\n{'':50}{'median':>12}{'Ours to it':>12}")
-    for title, rows in results.items():
-        for name, row in rows.items():
-            line = f"{title if name == 'Ours' else '':50}{row['median'] * 1e6:>9.1f} µs"
-            print(f"{line}{row['ratio']:>12.2f}  {name}")
-    for name, grown in growth.items():
-        print(
-            f"{name + ' memory after ' + format(TURNS, ',') + ' turns':50}{grown / 1024:>+8.0f} KiB"
-        )
+    print(f"\n{'':50}{'median':>12}{'ours to it':>12}")
+    rounds = arguments.rounds
+    for title, measured, times, *size in (
+        *(("processor time, a message of {} bytes", transfers, rounds, size) for size in SIZES),
+        *(("round trip, a message of {} bytes", round_trips, rounds, size) for size in SIZES),
+        ("processor time, a turn in both programs", whole_turns, rounds // 3),
+        ("all 255,168 games", walks, rounds // 6),
+    ):
+        with contextlib.ExitStack() as stack:
+            rows = compare(max(times, 3), measured(stack, *size))
+        for name, (median, ratio) in rows.items():
+            label = title.format(*size) if name == "Ours" else ""
+            print(f"{label:50}{median * 1e6:>9.1f} µs{ratio:>12.2f}  {name}")
+    for name, grown in memory_growth().items():
+        print(f"{f'{name}: memory after {MEMORY_TURNS:,} turns':50}{grown:>+8} KiB")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ OUT_OF_TURN = "Refused('it spoke out of turn')"
 
 
 def state(conversation):
+    """Return a conversation as what can be looked up in a set."""
     return conversation.turn, conversation.game, tuple(conversation.score.items())
 
 

@@ -3,125 +3,140 @@
 import contextlib
 import ctypes
 import errno
+import io
 import os
 import signal
 import socket
-import struct
 import subprocess
 import sys
-import termios
-import time
 import unittest
-from unittest.mock import Mock, patch
+from pathlib import Path
+from unittest import mock
 
+import client as client_module
 import protocol
-from protocol import ESCAPES, Connection
-from server import hear_first, let_in
-from tests.terminal import PROMPT, ROOT, SECONDS, Terminal, TerminalTest, changed
-
-LOST_CLIENT = "the connection to the client was lost"
-QUIT_FRAME = b"\0\0\0\2/q"
-BREACHES = (
-    (bytes.fromhex("ffffffff"), "it announced 4294967295 bytes, the limit is 4096"),
-    (bytes.fromhex("00001001") + b"x" * 4097, "it announced 4097 bytes, the limit is 4096"),
-    (b"\0\0\0\1\xff", "it sent bytes that are not UTF-8"),
-    (
-        b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        "it announced 1195725856 bytes, the limit is 4096",
-    ),
-    (bytes.fromhex("16030100f4010000f00303"), "it announced 369295616 bytes, the limit is 4096"),
+import server as server_module
+from protocol import HINT, NOT_SENT, Connection
+from tests.programs import (
+    PROMPT,
+    ROOT,
+    SECONDS,
+    ProgramTest,
+    Terminal,
+    TerminalTest,
+    changed,
+    needs_signals,
+    needs_terminal,
 )
-CUT = ((b"\0\0", "it ended inside a frame"), (b"\0\0\0\5/q", "it ended inside a frame"))
+from tests.test_chat import reset
+from tests.test_connection import frames
 
-
-def reset(sock):
-    """Close a socket so that the other end gets a reset."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    sock.close()
+LOST_CLIENT = "server.py: error: the connection to the client was lost"
+LOST_SERVER = "client.py: error: the connection to the server was lost"
+UNSURE = "; your last line may not have arrived"
+BUSY = "; the server may be busy with another client"
+NO_SERVER = "is server.py running there, or busy with another client?"
+BREACHES = (
+    (b"\xff" * 4, "it announced 4294967295 bytes, the limit is 4096"),
+    (b"\0\0\x10\x01" + b"x" * 4097, "it announced 4097 bytes, the limit is 4096"),
+    (b"\0\0\0\1\xff", "it sent bytes that are not UTF-8"),
+    (b"GET / HTTP/1.1\r\n\r\n", "it announced 1195725856 bytes, the limit is 4096"),
+    (bytes.fromhex("16030100f4010000f0"), "it announced 369295616 bytes, the limit is 4096"),
+    (b"\0\0", "it ended inside a frame"),
+    (b"\0\0\0\5/q", "it ended inside a frame"),
+)
 
 
 def read_all(sock):
     """Return all bytes up to the end of the stream."""
-    got = b""
-    while more := sock.recv(65536):
-        got += more
-    return got
+    return b"".join(iter(lambda: sock.recv(65536), b""))
 
 
-class FaultTest(TerminalTest):
+class FaultTest(ProgramTest):
     """A test with a real program at one end and a socket of the test's at the other."""
 
     def connect(self, port):
-        sock = socket.create_connection(("127.0.0.1", int(port)), timeout=SECONDS)
-        self.prepare(sock)
-        return sock
+        return self.prepared(socket.create_connection(("127.0.0.1", int(port)), SECONDS))
 
-    def prepare(self, sock):
+    def prepared(self, sock):
         self.addCleanup(sock.close)
         sock.settimeout(SECONDS)
         # What a test sends must be there when it goes on, not wait for an acknowledgement.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return sock
 
-    def server_and_peer(self, *heard):
-        """Return a server that has heard and answered these messages of its peer, and that."""
+    def server_and_peer(self):
+        """Return a server at its prompt, and its peer."""
         server, port = self.start_server()
         peer = self.connect(port)
-        for text in heard:
-            Connection(peer).send(text)
-            server.type("ok")
-            self.assertEqual(Connection(peer).receive(), "ok")
+        peer.sendall(frames("x"))
+        server.until(PROMPT)
         return server, peer
 
-    def client_and_peer(self, change=""):
-        """Return a client at its first prompt, and its peer."""
+    def client_and_peer(self):
+        """Return a client that waits for the server's first message, and its peer."""
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            port = str(listener.getsockname()[1])
-            client = (
-                self.start(*changed(change, "client", "--port", port))
-                if change
-                else self.start_client(port)
-            )
+            client = self.start("client.py", "--port", str(listener.getsockname()[1]))
             listener.settimeout(SECONDS)
-            peer, _ = listener.accept()
-        self.prepare(peer)
-        client.until(PROMPT)
+            peer = self.prepared(listener.accept()[0])
+        client.type("x")
+        self.assertEqual(Connection(peer).receive(), "x")
+        client.until("Waiting for the server...\n")
         return client, peer
 
 
-class BeforeTheChatTest(FaultTest):
+class ConnectingTest(FaultTest):
     def test_no_server_there(self):
         with socket.socket() as bound:  # Bound and not listening, it refuses.
             bound.bind(("127.0.0.1", 0))
             port = bound.getsockname()[1]
-            client = self.start_client(str(port))
-            self.assert_ends(
-                client,
-                1,
-                f"client.py: error: cannot connect to localhost:{port}: Connection refused; "
-                "is server.py running there, or busy with another client?",
-            )
+            client = self.start("client.py", "--port", str(port))
+            client.until(f"client.py: error: cannot connect to localhost port {port}: ")
+            self.assertTrue(client.rest().endswith(f"; {NO_SERVER}\n"))
+            self.assertEqual(client.process.wait(), 1)
 
-    def test_unknown_host(self):
-        for host in ("nobody.invalid", "a..b"):
-            client = self.start("client.py", "--host", host, COLUMNS="80")
-            client.rest()
-            self.assertRegex(
-                client.shown,
-                rf"^client\.py: error: cannot connect to {host}:3720: .*; is server\.py "
-                r"running there, or busy with another client\?\n$",
-            )
-            self.assertEqual(client.status(), 1)
+    def test_an_unknown_host(self):
+        for program in ("server.py", "client.py"):
+            for host in ("nobody.invalid", "a..b"):
+                error = f"{program}: error: there is no host {host}; check --host"
+                self.assert_ends(self.start(program, "--host", host), 1, error)
 
-    def test_port_taken(self):
+    def test_a_host_that_does_not_answer_is_tried_in_short_attempts(self):
+        """So that a signal is seen in time where it can't interrupt one."""
+        never, sock = mock.Mock(side_effect=socket.timeout("timed out")), mock.Mock()
+        with mock.patch("socket.create_connection", never):
+            with self.assertRaises(protocol.ChatError) as caught:
+                client_module.connect("host", 1)
+        told = f"cannot connect to host port 1: timed out; {NO_SERVER}"
+        self.assertEqual(str(caught.exception), told)
+        self.assertEqual(never.mock_calls, [mock.call(("host", 1), 1.25)] * 16)
+        sock.getpeername.return_value = ("127.0.0.1", 1)
+        late = mock.Mock(side_effect=[socket.timeout, sock])
+        with mock.patch("socket.create_connection", late):
+            self.assertEqual(client_module.connect("host", 1), (sock, "127.0.0.1:1"))
+        sock.settimeout.assert_called_once_with(None)
+
+    @unittest.skipUnless(os.path.exists("/proc/net/tcp"), "no /proc/net/tcp tells who connects")
+    def test_a_signal_ends_a_client_that_connects(self):
+        with socket.socket() as full:
+            full.bind(("127.0.0.1", 0))
+            full.listen(0)
+            port = full.getsockname()[1]
+            with socket.create_connection(full.getsockname()):  # Linux takes no second one.
+                client = self.start("client.py", "--port", str(port))
+                while f":{port:04X} 02 " not in Path("/proc/net/tcp").read_text():  # SYN_SENT
+                    pass
+                self.assert_signal_ends(client, signal.SIGINT)
+
+    def test_a_port_that_is_taken(self):
         _, port = self.start_server()
-        self.assert_ends(
-            self.start("server.py", "--port", port),
-            1,
-            f"server.py: error: cannot listen on localhost:{port}: Address already in use; "
-            "choose another --port or --host",
-        )
+        server = self.start("server.py", "--port", port)
+        server.until(f"server.py: error: cannot listen on localhost port {port}: ")
+        self.assertTrue(server.rest().endswith("; choose another --port or --host\n"))
+        self.assertEqual(server.process.wait(), 1)
 
-    def test_port_forbidden(self):
+    @needs_signals
+    def test_a_port_that_is_forbidden(self):
         def forbid():
             if os.geteuid() == 0:  # PR_CAPBSET_DROP of CAP_NET_BIND_SERVICE; see capabilities(7).
                 ctypes.CDLL(None).prctl(24, 10, 0, 0, 0)
@@ -132,560 +147,246 @@ class BeforeTheChatTest(FaultTest):
             self.skipTest("this system lets everybody have port 1")
         done = subprocess.run([sys.executable, "server.py", "--port", "1"], **run)
         error = (
-            "server.py: error: cannot listen on localhost:1: Permission denied; "
+            "server.py: error: cannot listen on localhost port 1: Permission denied; "
             "choose another --port or --host\n"
         )
         self.assertEqual((done.returncode, done.stdout, done.stderr), (1, "", error))
 
     def test_strangers_are_reported_in_a_line_each_and_the_client_gets_in(self):
         server, port = self.start_server()
-        for sent, why in ((b"", None), *BREACHES, *CUT):
+        again = "Waiting for a client... (Ctrl-C quits)\n"
+        server.until(again)
+        for sent, why in (*BREACHES, (b"", None)):
             stranger = self.connect(port)
             stranger.sendall(sent)
-            if (sent, why) not in BREACHES:
-                stranger.shutdown(socket.SHUT_WR)
+            stranger.shutdown(socket.SHUT_WR)
+            error = f"server.py: error: the client broke the rules: {why}" if why else LOST_CLIENT
             address = f"127.0.0.1:{stranger.getsockname()[1]}"
-            server.until(f"Connected by {address}\n")
-            server.until("Waiting for the client...\n")
-            self.assertEqual(
-                server.until("; still waiting for a client\n"),
-                f"server.py: error: {address}: "
-                + (f"the client broke the rules: {why}" if why else LOST_CLIENT),
-            )
-            self.assertIn(QUIT_FRAME, read_all(stranger))
+            shown = f"Connected by {address}\nWaiting for the client...\n{error}\n"
+            self.assertEqual(server.until(again), shown)
+            self.assertEqual(read_all(stranger), frames("/q"))
         stranger = self.connect(port)
+        server.until("Waiting for the client...\n")
         reset(stranger)
-        server.until("the connection to the client was lost; still waiting for a client\n")
-        client = self.start_client(port)
-        client.type("x")
+        self.assertEqual(server.until(again), LOST_CLIENT + "\n")
+        self.start("client.py", "--port", port).type("x")
         server.until("Client: x\n")
 
-    def test_thousands_of_strangers_do_not_keep_the_client_out(self):
+    def test_hundreds_of_strangers_do_not_keep_the_client_out(self):
         server, port = self.start_server()
-        for count in range(2000):
+        for count in range(300):
             with self.connect(port) as stranger:
-                stranger.sendall(
-                    (b"", b"\0", b"\xff" * 4, b"\0\0\0\1\xff", b"GET / HTTP")[count % 5]
-                )
+                stranger.sendall(BREACHES[count % len(BREACHES)][0])
                 if count % 3:
                     reset(stranger)
-            if count % 50 == 49:  # The terminal must be read, or it fills up.
-                server.until(f":{self.port_of_a_visit(port, server)}\n")
-        client = self.start_client(port)
+        client = self.start("client.py", "--port", port)
         client.type("x")
         server.until("Client: x\n")
-
-    def port_of_a_visit(self, port, server):
-        with self.connect(port) as visitor:
-            return visitor.getsockname()[1]
-
-    def test_silent_and_endless_strangers_do_not_keep_the_client_out(self):
-        server, port = self.start_server()
-        strangers = [self.connect(port) for _ in range(120)]
-        for stranger in strangers[60:]:
-            stranger.sendall(b"\0\0\1\0half a message")
-        client = self.start_client(port)
-        client.type("x")
-        server.until("Client: x\n")
-        # Those dropped since a 101st came, and those for whom the seat is taken.
-        for stranger in strangers:
-            with contextlib.suppress(ConnectionResetError):
-                self.assertEqual(read_all(stranger), b"")
-        server.type("y")
-        client.until("Server: y\n")
-
-    def test_a_server_out_of_descriptors_lets_the_client_in_all_the_same(self):
-        command = f"ulimit -n 8; exec {sys.executable} server.py --port 0"
-        server = self.ends(Terminal("sh", "-c", command))
-        server.until("Listening on 127.0.0.1:")
-        port = server.until("\n")
-        strangers = [self.connect(port) for _ in range(6)]
-        server.until("Waiting for the client...\n")
-        client = self.start_client(port)
-        client.type("x")
-        server.until("Client: x\n")
-        self.assertEqual(read_all(strangers[0]), b"")
-
-    def test_strangers_are_not_the_end_where_standard_error_is_closed(self):
-        server = self.start_between_pipes("server.py", "--port", "0")
-        port = server.until(b"\n").decode().rpartition(":")[2]
-        server.process.stderr.close()
-        self.connect(port).close()
-        server.until(b"Waiting for the client...\n")
-        Connection(self.connect(port)).send("x")
-        server.until(b"Client: x\n")
-        server.process.terminate()
-        self.assertEqual(server.process.wait(SECONDS), 143)
-
-    def test_an_error_that_nobody_can_read_is_not_written_later(self):
-        reading, writing = os.pipe()
-        with os.fdopen(writing, "w") as stderr, patch("sys.stderr", stderr):
-            os.close(reading)
-            protocol.report("x")
-            reading, again = os.pipe()
-            os.dup2(again, writing)
-            os.close(again)
-        with os.fdopen(reading) as written:
-            self.assertEqual(written.read(), "")
 
     def test_who_left_before_being_let_in_changes_nothing(self):
-        chats = {"who is in": "a chat"}
-        for error in (errno.EAGAIN, errno.ECONNABORTED):  # The one on Linux, the other elsewhere.
-            let_in(Mock(**{"accept.side_effect": OSError(error, "left")}), chats)
-        self.assertEqual(chats, {"who is in": "a chat"})
-
-    def test_who_left_before_being_let_in_is_not_waited_for(self):
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            with patch("select.select", side_effect=EOFError), self.assertRaises(EOFError):
-                hear_first(listener, {})
-            self.assertEqual(listener.gettimeout(), 0)
+        shown, aborted = io.StringIO(), OSError(errno.ECONNABORTED, "left")  # On some systems.
+        listener = mock.Mock(**{"accept.side_effect": [aborted, (mock.Mock(), ("127.0.0.1", 5))]})
+        with mock.patch("protocol.wait_for_input"), contextlib.redirect_stdout(shown):
+            server_module.accept(listener)
+        told = "Waiting for a client... (Ctrl-C quits)\nConnected by 127.0.0.1:5\n"
+        self.assertEqual(shown.getvalue(), told)
 
     def test_a_third_program_is_refused_while_two_chat(self):
         server, port = self.start_server()
-        client = self.start_client(port)
-        early = self.start_client(port)
+        client = self.start("client.py", "--port", port)
+        server.until("Connected by ")
+        early = self.start("client.py", "--port", port)
         early.until(PROMPT)
         client.type("x")
-        server.until("Client: x\n" + PROMPT)
-        early.write(b"x\n")
-        self.assertIn("Your last line was not sent.\n", early.rest())
-        self.assertIn(
-            "client.py: error: the connection to the server was lost; "
-            "the server may be busy with another client\n",
-            early.shown,
-        )
-        self.assertEqual(early.status(), 1)
-        late = self.start_client(port)
-        late.until("is server.py running there, or busy with another client?\n")
-        self.assertEqual(late.status(), 1)
-        server.write(b"y\n")
+        server.until(f"Client: x\n{HINT}\n{PROMPT}")
+        early.write("x\n")
+        early.until(NOT_SENT + "\n")
+        self.assert_ends(early, 1, LOST_SERVER + BUSY)
+        late = self.start("client.py", "--port", port)
+        late.until(NO_SERVER + "\n")
+        self.assert_ends(late, 1)
+        server.write("y\n")
         client.until("Server: y\n")
 
 
-class LossTest(FaultTest):
-    """The other end dies, resets or half-closes, or quits."""
+class OtherEndTest(FaultTest):
+    """The other end dies, quits or breaks the rules."""
 
-    LOST = "client.py: error: the connection to the server was lost"
-    UNSURE = "; your last line may not have arrived"
+    def test_it_dies_while_this_one_waits(self):
+        server, client = self.start_chat()
+        server.process.kill()
+        self.assert_ends(client, 1, LOST_SERVER + UNSURE + BUSY)
+        server, client = self.start_chat()
+        server.write("y\n")
+        server.until("Waiting for the client...\n")
+        client.process.kill()
+        self.assert_ends(server, 1, LOST_CLIENT + UNSURE)
 
-    def test_the_other_end_is_killed_while_this_one_waits(self):
-        for killed in ("client", "server"):
-            server, client = self.start_both()
-            client.type("x")
-            server.type("y")
-            client.until(PROMPT)
-            if killed == "server":
-                client.write(b"z\n")
-                server.until(PROMPT)
-                server.process.kill()
-                self.assert_ends(client, 1, self.LOST + self.UNSURE)
-            else:
-                client.process.kill()
-                lost = "server.py: error: the connection to the client was lost"
-                self.assert_ends(server, 1, lost + self.UNSURE)
-
-    def test_the_other_end_is_killed_while_this_one_types(self):
-        server, client = self.start_both()
-        client.type("x")
-        server.until(PROMPT)
+    def test_it_dies_while_this_one_types(self):
+        server, client = self.start_chat()
         client.process.kill()
         client.process.wait()
-        server.write(b"too late\n")
-        server.until("too late\nYour last line was not sent.\n")
-        self.assert_ends(server, 1, "server.py: error: the connection to the client was lost")
+        server.write("too late\n")
+        server.until(f"too late\n{NOT_SENT}\n")
+        self.assert_ends(server, 1, LOST_CLIENT)
 
-    def test_the_other_end_quits_while_this_one_types(self):
-        server, client = self.start_both()
-        client.type("x")
-        server.until(PROMPT)
-        client.process.terminate()
-        self.assert_ends(client, 143)
-        server.write(b"too late\n")
-        server.until("too late\nThe client quit.\nYour last line was not sent.\n")
+    @needs_signals
+    def test_it_quits_while_this_one_types(self):
+        server, client = self.start_chat()
+        self.assert_signal_ends(client)
+        server.write("too late\n")
+        server.until(f"too late\n{NOT_SENT}\nThe client quit.\n")
         self.assert_ends(server, 0)
 
-    def test_a_reset_or_half_closed_connection_while_this_one_waits(self):
-        for lose in (reset, lambda peer: peer.shutdown(socket.SHUT_WR)):
+    def test_it_breaks_the_frame(self):
+        for sent, why in BREACHES:
             client, peer = self.client_and_peer()
-            client.write(b"x\n")
-            Connection(peer).receive()
-            Connection(peer).send("y")
-            client.type("z")
-            client.until("Waiting for the server...\n")
-            Connection(peer).receive()
-            lose(peer)
-            self.assert_ends(client, 1, self.LOST + self.UNSURE)
-
-    def test_a_reset_or_half_closed_connection_while_this_one_types(self):
-        for lose in (reset, lambda peer: peer.shutdown(socket.SHUT_WR)):
-            client, peer = self.client_and_peer()
-            client.write(b"x\n")
-            Connection(peer).receive()
-            Connection(peer).send("y")
-            client.until(PROMPT)
-            lose(peer)
-            client.write(b"z\n")
-            client.until("Your last line was not sent.\n")
-            self.assert_ends(client, 1, self.LOST)
-
-
-class BreachTest(FaultTest):
-    def assert_breach(self, program, peer, sent, why, end=False):
-        name, other = (
-            ("server.py", "client") if "Listening" in program.shown else ("client.py", "server")
-        )
-        peer.sendall(sent)
-        if end:
+            peer.sendall(sent)
             peer.shutdown(socket.SHUT_WR)
-        self.assert_ends(program, 1, f"{name}: error: the {other} broke the rules: {why}")
-        self.assertEqual(read_all(peer), QUIT_FRAME)
+            self.assert_ends(client, 1, f"client.py: error: the server broke the rules: {why}")
+            self.assertEqual(read_all(peer), frames("/q"))
 
-    def test_the_client_breaks_the_frame(self):
-        for sent, why in (*BREACHES[:3], *CUT):
-            server, peer = self.server_and_peer("x")
-            self.assert_breach(server, peer, sent, why, end=(sent, why) in CUT)
+    def test_it_speaks_out_of_turn(self):
+        server, peer = self.server_and_peer()
+        peer.sendall(frames("y"))
+        server.write("too late\n")
+        server.until(NOT_SENT + "\n")
+        error = "server.py: error: the client broke the rules: it spoke out of turn"
+        self.assert_ends(server, 1, error)
+        self.assertEqual(read_all(peer), frames("/q"))
 
-    def test_the_server_breaks_the_frame(self):
-        for sent, why in (*BREACHES[:3], *CUT[:1]):
-            client, peer = self.client_and_peer()
-            client.write(b"x\n")
-            Connection(peer).receive()
-            self.assert_breach(client, peer, sent, why, end=(sent, why) in CUT)
-
-    def test_speaking_out_of_turn(self):
-        server, peer = self.server_and_peer("x")
-        Connection(peer).send("y")
-        server.until(PROMPT)
-        Connection(peer).send("z")
-        server.write(b"too late\n")
-        server.until("Your last line was not sent.\n")
-        self.assert_breach(server, peer, b"", "it spoke out of turn")
+    def test_it_makes_an_illegal_move(self):
         client, peer = self.client_and_peer()
-        Connection(peer).send("I am first")
-        client.write(b"x\n")
-        client.until("Your last line was not sent.\n")
-        self.assert_breach(client, peer, b"", "it spoke out of turn")
+        peer.sendall(frames("play"))
+        client.type("5")
+        self.assertEqual(Connection(peer).receive(), "5")
+        peer.sendall(frames("5"))
+        error = "client.py: error: the server broke the rules: 5 is not free"
+        self.assert_ends(client, 1, error)
+        self.assertEqual(read_all(peer), frames("/q"))
 
-    def test_illegal_moves_from_the_wire(self):
-        only = "only a move, 1 to 9, or resign counts in a game"
-        for move, why in (("5", "5 is not free"), ("hello", only)):
-            client, peer = self.client_and_peer()
-            client.write(b"play\n")
-            Connection(peer).receive()
-            Connection(peer).send("5")
-            client.type("1")
-            self.assertEqual(Connection(peer).receive(), "1")
-            self.assert_breach(client, peer, len(move).to_bytes(4, "big") + move.encode(), why)
-
-    def test_frames_in_pieces_and_several_in_a_packet_are_read_as_sent(self):
+    def test_its_frames_come_in_pieces_and_several_in_a_packet(self):
         server, port = self.start_server()
         peer = self.connect(port)
-        for byte in b"\0\0\0\7Gr\xc3\xbc\xc3\x9fe":
+        for byte in frames("Grüße"):
             peer.sendall(bytes([byte]))
         server.until("Client: Grüße\n")
         server.type("y")
         self.assertEqual(Connection(peer).receive(), "y")
-        peer.sendall(b"\0\0\0\1z" + QUIT_FRAME)
+        peer.sendall(frames("z", "/q"))
         server.until("Client: z\n")
         server.type("too late")
-        server.until("The client quit.\nYour last line was not sent.\n")
+        server.until(f"{NOT_SENT}\nThe client quit.\n")
         self.assert_ends(server, 0)
 
 
-class SignalTest(FaultTest):
+class SignalTest(TerminalTest):
     def test_a_signal_before_anyone_connects(self):
-        for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             server, _ = self.start_server()
-            server.process.send_signal(number)
-            self.assert_ends(server, status)
+            server.until("Waiting for a client... (Ctrl-C quits)\n")
+            self.assert_signal_ends(server, number)
+
+    def test_a_signal_while_waiting_is_told_as_a_quit(self):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            server, client = self.start_chat()
+            self.assert_signal_ends(client, number)
+            self.assertTrue(client.shown.endswith("Waiting for the server...\n\n"))
+            server.write("\n")
+            server.until("The client quit.\n")
+            self.assert_ends(server, 0)
+            self.assertNotIn("not sent", server.shown)
 
     def test_a_signal_while_the_first_message_is_awaited(self):
         server, client = self.start_both()
         client.until(PROMPT)
-        server.until("Waiting for the client...\n")
-        server.process.send_signal(signal.SIGINT)
-        self.assert_ends(server, 130)
-        client.write(b"x\n")
-        client.until("The server quit.\nYour last line was not sent.\n")
+        self.assert_signal_ends(server)
+        client.write("x\n")
+        client.until(f"{NOT_SENT}\nThe server quit.\n")
         self.assert_ends(client, 0)
 
-    def test_a_signal_while_many_are_silent_does_not_wait_for_each(self):
-        server, port = self.start_server()
-        strangers = [self.connect(port) for _ in range(20)]
-        for _ in strangers:
-            server.until("Waiting for the client...\n")
-        begin = time.monotonic()
-        server.process.send_signal(signal.SIGINT)
-        self.assert_ends(server, 130)
-        self.assertLess(time.monotonic() - begin, 10 * protocol.FAREWELL_SECONDS)
-        for stranger in strangers:
-            self.assertEqual(read_all(stranger), QUIT_FRAME)
-
-    def test_a_signal_while_waiting(self):
-        server, client = self.start_both()
-        client.type("x")
-        client.until("Waiting for the server...\n")
-        server.until(PROMPT)
-        client.process.send_signal(signal.SIGTERM)
-        self.assert_ends(client, 143)
-        server.write(b"\n")
-        server.until("The client quit.\n")
-        self.assertNotIn("not sent", server.shown)
-        self.assert_ends(server, 0)
-
-    def test_a_signal_at_the_prompt(self):
-        for number, status in ((signal.SIGTERM, 143), (signal.SIGHUP, 129)):
-            server, client = self.start_both()
-            client.until(PROMPT)
-            client.write(b"half a li")
-            client.until("half a li")
-            client.process.send_signal(number)
-            self.assert_ends(client, status)
-            server.until("The client quit.\n")
-            self.assert_ends(server, 0)
-
-    @unittest.skipIf(sys.implementation.name == "pypy", "its readline needs a cleverer terminal")
-    def test_a_signal_at_the_prompt_tells_of_the_line_there_and_of_none_that_was_sent(self):
-        server, client = self.start_both()
-        client.type("sent")
-        server.type("y")
-        client.until(PROMPT)
-        client.write(b"half a li")
-        client.until("half a li")
-        client.process.terminate()
-        self.assertEqual(client.rest(), "\nYour last line was not sent.\n")
-        server, client = self.start_both()
-        client.type("sent")
-        server.type("y")
-        client.until(PROMPT)
-        client.write(b"  ")
-        client.until("  ")
-        client.process.terminate()
-        self.assertEqual(client.rest(), "\n")
-
-    def test_a_signal_in_a_game(self):
-        for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+    def test_a_signal_at_the_prompt_in_a_game(self):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             server, client = self.start_both()
             client.type("play")
             server.until(PROMPT)
-            server.process.send_signal(number)
-            self.assert_ends(server, status)
+            server.write("half a li")
+            server.until("half a li")
+            self.assert_signal_ends(server, number)
+            self.assertTrue(server.shown.endswith("half a li\n"))
             client.until("The server quit.\n")
             self.assert_ends(client, 0)
 
     def test_ctrl_c_at_the_prompt_and_while_waiting(self):
-        server, client = self.start_both()
-        client.type("x")
-        client.until("Waiting for the server...\n")
-        server.until(PROMPT)
-        server.write(b"\x03")
+        server, client = self.start_chat()
+        server.until_it_sleeps()
+        server.write("\x03")
         client.until("The server quit.\n")
         self.assert_ends(server, 130)
-        self.assertTrue(server.shown.endswith("\n"))
-        server, client = self.start_both()
-        client.type("x")
-        client.until("Waiting for the server...\n")
-        server.until(PROMPT)
-        client.write(b"\x03")
+        server, client = self.start_chat()
+        client.write("\x03")
         self.assert_ends(client, 130)
-        server.write(b"x\n")
+        self.assertTrue(client.shown.endswith("^C\n"))
+        server.write("x\n")
         server.until("The client quit.\n")
 
-    def test_until_the_end_ctrl_c_flushes_no_key_and_nothing_typed_early_is_echoed(self):
-        def flags():
-            local = termios.tcgetattr(client.master)[3]
-            return bool(local & termios.NOFLSH), bool(local & termios.ECHO)
-
+    def test_a_closed_terminal(self):
         server, client = self.start_both()
         client.until(PROMPT)
-        self.assertTrue(flags()[0])
-        client.write(b"x\n")
-        client.until("Waiting for the server...\n")
-        self.assertEqual(flags(), (True, False))
-        client.write(b"\x03")
-        self.assert_ends(client, 130)
-        self.assertEqual(flags(), (False, True))
-
-    def test_a_second_signal_does_not_cut_the_first_one_short(self):
-        # With all the time that the test may need between the signals.
-        client, peer = self.client_and_peer("import protocol; protocol.FAREWELL_SECONDS = 20")
-        client.write(b"x\n")
-        client.until("Waiting for the server...\n")
-        client.process.send_signal(signal.SIGTERM)
-        connection = Connection(peer)
-        self.assertEqual([connection.receive(), connection.receive()], ["x", "/q"])
-        client.process.send_signal(signal.SIGINT)
-        connection.send("crossed")
-        client.until("Server: crossed\n")
-        self.assert_ends(client, 143)
-
-    def test_a_closed_terminal_while_waiting_and_at_the_prompt(self):
-        server, client = self.start_both()
-        client.until(PROMPT)
-        client.hang_up()
+        client.until_it_sleeps()
+        client.close()
         self.assertEqual(client.process.wait(SECONDS), 129)
         server.until("The client quit.\n")
-        server, client = self.start_both()
-        client.type("x")
-        client.until("Waiting for the server...\n")
-        server.until(PROMPT)
-        client.hang_up()
+        server, client = self.start_chat()
+        client.close()
         self.assertEqual(client.process.wait(SECONDS), 129)
-        server.write(b"x\n")
-        server.until("The client quit.\n")
 
-    @contextlib.contextmanager
-    def stopped(self, program):
-        """Stop a program, so that what happens meanwhile happens to it all at once."""
-        program.process.send_signal(signal.SIGSTOP)
-        os.waitpid(program.process.pid, os.WUNTRACED)
-        yield
-        program.process.send_signal(signal.SIGCONT)
-
-    def test_two_signals_at_once_end_a_program_as_one_does(self):
-        client, peer = self.client_and_peer()
-        with self.stopped(client):
-            client.process.send_signal(signal.SIGINT)
-            client.process.send_signal(signal.SIGTERM)
-        self.assertEqual(Connection(peer).receive(), "/q")
-        self.assertIn(client.process.wait(SECONDS), (130, 143))
-        self.assert_ends(client, client.process.returncode)
-
-    def test_an_answer_that_comes_together_with_a_signal_is_shown(self):
-        client, peer = self.client_and_peer()
-        client.write(b"x\n")
-        client.until("Waiting for the server...\n")
-        self.assertEqual(Connection(peer).receive(), "x")
-        with self.stopped(client):
-            client.process.terminate()
-            Connection(peer).send("an answer on its way")
-        client.until("Server: an answer on its way\n")
-        self.assert_ends(client, 143)
-
-    def test_a_first_message_that_comes_together_with_a_signal_is_shown(self):
-        server, client = self.start_both()
-        server.until("Waiting for the client...\n")
-        with self.stopped(server):
-            client.type("x")
-            client.until("Waiting for the server...\n")
-            server.process.terminate()
-        server.until("Client: x\n")
-        self.assert_ends(server, 143)
-        client.until("The server quit.\n")
-
-    def test_a_signal_ends_a_program_whose_terminal_is_stalled(self):
-        client, peer = self.client_and_peer()
-        client.write(b"x\n")
-        client.until("Waiting for the server...\n")
-        self.assertEqual(Connection(peer).receive(), "x")
-        with self.stopped(client):
-            client.stall()
-            client.process.terminate()
-            Connection(peer).send("what can't be shown")
-        self.assertEqual(Connection(peer).receive(), "/q")
-        self.assertEqual(client.process.wait(SECONDS), 143)
-
-    def test_a_signal_ends_a_program_whose_errors_nobody_reads(self):
-        full = "import os; read, write = os.pipe(); os.set_blocking(write, False); "
-        full += "os.write(write, bytes(1 << 20)); os.set_blocking(write, True); os.dup2(write, 2)"
-        server = self.ends(Terminal(sys.executable, *changed(full, "server", "--port", "0")))
-        server.until("Listening on ")
-        stranger = self.connect(server.until("\n").rpartition(":")[2])
-        stranger.sendall(b"\xff" * 4)
-        self.assertEqual(stranger.recv(100), QUIT_FRAME)  # What is reported next.
-        server.process.terminate()
-        self.assert_ends(server, 143)
-
-    def test_a_signal_after_the_end_changes_nothing(self):
-        after = "import signal; signal.raise_signal(signal.SIGINT); print('over')"
-        run = "import sys, client; sys.argv[1:] = ['--host', 'nobody.invalid']; client.main(); "
-        client = self.start("-c", run + after)
-        client.until("error: ")
-        client.until("\nover\n")
-        self.assertEqual(client.status(), 0)
-
-    def test_a_program_in_the_background_works_until_it_needs_the_terminal(self):
-        background = f"{sys.executable} server.py --port 0 > >(cat) & echo $!"
-        shell = self.ends(Terminal("bash", "-c", f"set -m; {background}; cat; wait $!"))
-        process = int(shell.until("\n"))
-        shell.until("Listening on ")
-        os.kill(process, signal.SIGTERM)
-        shell.write(b"\x04")
-        self.assertEqual(shell.status(), 143)
-
-    def test_early_lines_are_told_on_a_terminal_that_knows_no_background(self):
-        leave = "import fcntl, signal, termios; signal.signal(signal.SIGHUP, signal.SIG_IGN); "
-        client, peer = self.client_and_peer(leave + "fcntl.ioctl(0, termios.TIOCNOTTY)")
-        client.write(b"x\n")
-        client.until("Waiting for the server...\n")
-        client.type_early(b"early\n")
-        Connection(peer).send("y")
-        client.until("Not sent, as typed before the prompt: early\n")
-
-
-class TextTest(FaultTest):
-    def test_nothing_heard_can_change_the_terminal(self):
-        server, peer = self.server_and_peer()
-        attack = "".join(map(chr, ESCAPES)) + "\x1b]0;t\x07\x1b[2J\rEnter Input > "
-        Connection(peer).send(attack)
-        server.until("Client: ")
-        self.assertEqual(server.until("\n" + PROMPT), attack.translate(ESCAPES))
-        self.assertFalse(set(server.shown) & set(map(chr, ESCAPES)) - {"\n"})
-
-    def test_a_terminal_that_cannot_show_a_character_shows_it_escaped(self):
+    def test_a_signal_that_was_ignored_at_the_start_stays_ignored(self):
         server, port = self.start_server()
-        client = self.start_client(
-            port, PYTHONUTF8="0", PYTHONCOERCECLOCALE="0", LC_ALL="C", PYTHONIOENCODING="ascii"
-        )
+        command = f"trap '' HUP; exec {sys.executable} client.py --port {port}"
+        client = self.ends(Terminal("sh", "-c", command))
         client.type("x")
-        server.type("Grüße 😀")
-        client.until("Server: Gr\\xfc\\xdfe \\U0001f600\n")
-        client.type("y")
-        server.until("Client: y\n")
+        client.until("Waiting for the server...\n")
+        client.signal(signal.SIGHUP)
+        server.type("y")
+        client.until(f"Server: y\n{PROMPT}")
+        client.until_it_sleeps()
+        client.close()  # Its input is at an end, then.
+        server.until("The client quit.\n")
+        self.assertEqual(client.process.wait(SECONDS), 0)
 
-    @unittest.skipIf(sys.implementation.name == "pypy", "its readline takes ASCII alone there")
-    def test_every_script_can_be_typed_where_the_locale_knows_ascii_alone(self):
-        server, port = self.start_server()
-        client = self.start_client(port, LC_ALL="C", TERM="xterm", INPUTRC="/dev/null")
-        client.type("日本語 é ß")
-        server.until("Client: 日本語 é ß\n")
-        self.assertIn("日本語 é ß", client.until("Waiting for the server...\n"))
-
-    def test_typed_bytes_that_are_not_text_are_refused_and_asked_again(self):
-        server, client = self.start_both()
-        client.until(PROMPT)
-        client.write(b"caf\xff\n")
-        client.until("Not sent: it holds bytes that are not text.\n")
-        client.type("café")
-        server.until("Client: café\n")
-
-    def test_piped_bytes_that_are_not_text_are_refused_and_asked_again(self):
-        server, port = self.start_server()
-        client = self.start_between_pipes("client.py", "--port", port, PYTHONUTF8="1")
-        client.write(b"caf\xe9\ncaf\xc3\xa9\n")
-        server.until("Client: café\n")
+    def test_windows_has_a_signal_for_ctrl_break(self):
+        number = signal.SIGUSR1  # In its place.
+        server = self.start(*changed(f"import signal; signal.SIGBREAK = {number}", "server"))
+        server.until("Waiting for a client")
+        self.assert_signal_ends(server, number)
 
 
-class ClosedOutputTest(FaultTest):
+class OutputTest(FaultTest):
+    @needs_terminal
+    def test_a_second_signal_ends_a_program_whose_terminal_is_stalled(self):
+        self.kind = Terminal
+        client, peer = self.client_and_peer()
+        client.write("\x13")  # Ctrl-S
+        client.signal(signal.SIGTERM)
+        self.assertEqual(Connection(peer).receive(), "/q")
+        client.signal(signal.SIGTERM)
+        self.assertEqual(client.process.wait(SECONDS), -signal.SIGTERM)
+
     def test_output_into_a_closed_pipe_ends_quietly_and_the_other_end_is_told(self):
-        for moment in ("at the prompt", "when heard"):
+        for heard in (False, True):
             server, port = self.start_server()
-            client = self.start_between_pipes("client.py", "--port", port)
-            client.until(PROMPT.encode())
-            if moment == "when heard":
-                client.write(b"x\n")
-                client.until(b"Waiting for the server...\n")
-                client.process.stdout.close()
-                server.type("y")
-            else:
-                client.process.stdout.close()
-                client.write(b"x\n")
-            self.assertEqual(client.process.wait(SECONDS), 0)
-            if moment == "at the prompt":
-                server.type("")
+            client = self.start("client.py", "--port", port)
+            client.until(PROMPT)
+            if heard:
+                client.write("x\n")
+                client.until("Waiting for the server...\n")
+                server.until(PROMPT)
+            client.process.stdout.close()
+            (server if heard else client).write("y\n")
+            self.assertEqual(client.process.wait(SECONDS), 0)  # Python itself would say 120.
             server.until("The client quit.\n")
             self.assert_ends(server, 0)
-            self.assertEqual(client.process.stderr.read(), b"")
 
 
 if __name__ == "__main__":

@@ -10,16 +10,13 @@ import socket
 import sys
 import unittest
 
-from protocol import CLIENT, ESCAPES, OTHER, SERVER, Chat, ChatError, Connection
-from tests.terminal import SECONDS, TerminalTest
+from protocol import CLIENT, ESCAPES, OTHER, QUIT, SERVER, Chat, ChatError, Connection
+from tests.programs import SECONDS, ProgramTest
+from tests.test_connection import frames
 
 SEED = int(os.environ.get("FUZZ_SEED") or random.SystemRandom().randrange(2**32))
 STREAMS = int(os.environ.get("FUZZ_STREAMS") or 400)
 WORDS = ("/q", "play", "resign", "5", "1 x", "0", "hello", "", "\x1b[2J", "\u202e", "é", "👩‍👩‍👧")
-
-
-def frame(payload):
-    return len(payload).to_bytes(4, "big") + payload
 
 
 def random_stream(dice):
@@ -30,16 +27,14 @@ def random_stream(dice):
     for _ in range(dice.randrange(12)):
         kind = dice.random()
         if kind < 0.7:
-            payload = dice.choice(WORDS).encode()
+            stream += frames(dice.choice(WORDS))
         elif kind < 0.95:
-            codes = (
-                dice.choice((0x80, 0x500, 0x3000, 0x10FFFF)) for _ in range(dice.randrange(50))
-            )
+            codes = [dice.choice((0x80, 0xD800, 0x10FFFF)) for _ in range(dice.randrange(50))]
             text = "".join(chr(dice.randrange(code)) for code in codes)
-            payload = text.encode(errors="ignore")
+            stream += frames(text.encode(errors="ignore").decode())
         else:
-            payload = dice.randbytes(dice.randrange(8))
-        stream += frame(payload)
+            size = dice.randrange(8)
+            stream += size.to_bytes(4, "big") + dice.randbytes(size)
     return stream[: dice.randrange(len(stream) + 1)] if dice.random() < 0.2 else stream
 
 
@@ -48,7 +43,7 @@ def harmful(shown):
     return set(shown) & set(map(chr, ESCAPES)) - {"\n"}
 
 
-class FuzzTest(TerminalTest):
+class FuzzTest(ProgramTest):
     @classmethod
     def setUpClass(cls):
         print(f"\nrepeat this with FUZZ_SEED={SEED} FUZZ_STREAMS={STREAMS}", file=sys.stderr)
@@ -67,7 +62,7 @@ class FuzzTest(TerminalTest):
             end = 4 + int.from_bytes(sent[:4], "big")
             messages.append(sent[4:end].decode())
             sent = sent[end:]
-        self.assertNotIn("/q", messages[:-1])
+        self.assertNotIn(QUIT, messages[:-1])
 
     def test_an_end_survives_random_streams(self):
         self.each_stream(self.run_chat, STREAMS)
@@ -80,60 +75,48 @@ class FuzzTest(TerminalTest):
             far.sendall(random_stream(dice))
             far.shutdown(socket.SHUT_WR)
             shown = []
-
-            def ask(_):
-                if dice.random() < 0.05:
-                    raise EOFError
-                return dice.choice(WORDS)
-
-            chat = Chat(Connection(near), me, ask, shown.append)
+            chat = Chat(Connection(near), me, lambda _: dice.choice(WORDS), shown.append)
             if dice.random() < 0.8:
                 # All of the stream is there from the start, so that a look before a line is sent
                 # would mostly find the other end speaking out of turn.
                 chat._connection.has_input = lambda: False
-            try:
-                with contextlib.closing(chat):
-                    while all(act() for act in self.turn(chat, me)):
+            turn = (chat.speak, chat.hear) if me == CLIENT else (chat.hear, chat.speak)
+            with contextlib.closing(chat):
+                try:
+                    while all(act() for act in turn):
                         pass
-            except EOFError:
-                pass
-            except ChatError as error:
-                why = "^the {0} broke the rules: |^the connection to the {0} was lost"
-                self.assertRegex(str(error), why.format(OTHER[me]))
+                except ChatError as error:
+                    why = "^the {0} broke the rules: |^the connection to the {0} was lost"
+                    self.assertRegex(str(error), why.format(OTHER[me]))
             self.assertEqual(near.fileno(), -1)
             self.assertFalse(harmful("\n".join(shown)))
             self.assert_quit_is_the_last(b"".join(iter(lambda: far.recv(65536), b"")))
-
-    def turn(self, chat, me):
-        return (chat.speak, chat.hear) if me == CLIENT else (chat.hear, chat.speak)
 
     def test_the_programs_survive_random_streams(self):
         self.each_stream(self.run_program, STREAMS // 40)
 
     def run_program(self, dice, me):
         if me == SERVER:
-            program = self.start_between_pipes("server.py", "--port", "0", PYTHONUTF8="1")
-            port = int(program.until(b"\n").rpartition(b":")[2])
-            peer = socket.create_connection(("127.0.0.1", port), timeout=SECONDS)
+            program, port = self.start_server()
+            peer = socket.create_connection(("127.0.0.1", int(port)), SECONDS)
             # Without a first message, the server would take it for a stranger, and wait on.
-            peer.sendall(b"\0\0\0\1x")
+            peer.sendall(frames("x"))
         else:
             with socket.create_server(("127.0.0.1", 0)) as listener:
-                port = str(listener.getsockname()[1])
-                program = self.start_between_pipes("client.py", "--port", port, PYTHONUTF8="1")
+                program = self.start("client.py", "--port", str(listener.getsockname()[1]))
                 listener.settimeout(SECONDS)
                 peer, _ = listener.accept()
         with peer:
-            peer.settimeout(SECONDS)
-            program.write("".join(dice.choice(WORDS) + "\n" for _ in range(9)).encode())
+            program.write("".join(dice.choice(WORDS) + "\n" for _ in range(9)) + "/q\n")
             with contextlib.suppress(OSError):  # It may have left already.
                 peer.sendall(random_stream(dice))
                 peer.shutdown(socket.SHUT_WR)
-            status, shown, error = program.finish()
-            self.assertIn(status, (0, 1), error)
-            self.assertRegex(error.decode(), rf"^({me}\.py: error: the .*\n)?$")
-            self.assertEqual(bool(error), status == 1)
-            self.assertFalse(harmful(shown.decode()))
+            shown = program.rest()
+            errors = [line for line in shown.splitlines() if line.startswith(f"{me}.py: ")]
+            self.assertEqual(program.process.wait(), len(errors), shown)
+            self.assertRegex("".join(errors), rf"^({me}\.py: error: the [^:]*(: .*)?)?$")
+            self.assertNotIn("Traceback", shown)
+            self.assertFalse(harmful(shown))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import time
 import unittest
 import unittest.mock
 
-from tests.terminal import PROMPT, Terminal, TerminalTest, changed
+from tests.programs import PROMPT, ProgramTest, changed
 
 # The real times, 45 seconds, if this is set; else the shortest that the system takes.
 REAL_TIMES = bool(os.environ.get("TEST_REAL_TIMES"))
@@ -41,10 +41,9 @@ WHY_NOT = why_not()
 
 
 @unittest.skipIf(WHY_NOT, WHY_NOT)
-class NamespaceTest(TerminalTest):
+class NamespaceTest(ProgramTest):
     def setUp(self):
         """Make two hosts, near and far, with a cable between them."""
-        super().setUp()
         self.near, self.far = f"near{os.getpid()}", f"far{os.getpid()}"
         for host in (self.near, self.far):
             ip("netns", "add", host)
@@ -54,10 +53,11 @@ class NamespaceTest(TerminalTest):
         ip("-n", self.near, "link", "add", "cable", *cable)
         for number, host in enumerate((self.near, self.far), 1):
             ip("-n", host, "address", "add", f"192.0.2.{number}/24", "dev", "cable")
+            ip("-n", host, "address", "add", f"fe80::{number}/64", "dev", "cable", "nodad")
             ip("-n", host, "link", "set", "cable", "up")
 
     def start_on(self, host, *command):
-        return self.ends(Terminal("ip", "netns", "exec", host, sys.executable, *command))
+        return self.ends(self.kind("ip", "netns", "exec", host, sys.executable, *command))
 
     def test_without_flags_the_programs_meet_on_localhost_port_3720(self):
         server = self.start_on(self.near, "server.py")
@@ -66,6 +66,13 @@ class NamespaceTest(TerminalTest):
         client.until("Connected to 127.0.0.1:3720\n")
         client.type("x")
         server.until("Client: x\n")
+
+    def test_a_link_local_address_is_printed_with_its_scope_and_taken_so(self):
+        server = self.start_on(self.near, "server.py", "--host", "fe80::1%cable")
+        server.until("Listening on [fe80::1%cable]:3720\n")
+        client = self.start_on(self.far, "client.py", "--host", "[fe80::1%cable]")
+        client.until("Connected to [fe80::1%cable]:3720\n")
+        server.until("Connected by [fe80::2%cable]:")
 
     def start_pair(self, port):
         """Start a server on the near host and a client on the far one."""
@@ -101,7 +108,7 @@ class NamespaceTest(TerminalTest):
             client_sends: "client.py: error: the connection to the server was lost",
         }
         for end, sentence in lost.items():
-            with unittest.mock.patch("tests.terminal.SECONDS", MINUTE):
+            with unittest.mock.patch("tests.programs.SECONDS", MINUTE):
                 self.assert_ends(end, 1, sentence + "; your last line may not have arrived")
         self.assertLess(time.monotonic() - cut, MINUTE)
 

@@ -1,9 +1,8 @@
-"""The promises of the contract that take real programs: on terminals, between pipes."""
+"""The promises of the programs that take real ones: on terminals, between pipes."""
 
 import contextlib
 import io
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -11,11 +10,21 @@ import unittest
 from unittest import mock
 
 import protocol
+import server as server_module
 from protocol import HELP_TEXT, HINT
-from server import listen, serve
-from tests.terminal import PROMPT, ROOT, Terminal, TerminalTest, changed
+from tests.programs import (
+    PROMPT,
+    ROOT,
+    SECONDS,
+    ProgramTest,
+    Terminal,
+    TerminalTest,
+    changed,
+    needs_terminal,
+)
 
-HELP_LINE = HINT + "\n"
+READLINE = {"TERM": "xterm", "INPUTRC": "/dev/null"}
+WARNING = "Whoever reaches this port first takes the seat; nothing is encrypted."
 
 
 def has_ipv6():
@@ -24,245 +33,237 @@ def has_ipv6():
     return False
 
 
-class TurnsTest(TerminalTest):
-    def test_each_end_says_whom_it_met_and_what_can_be_typed(self):
-        server, port = self.start_server()
-        client = self.start_client(port)
-        self.assertEqual(client.until(PROMPT), f"Connected to 127.0.0.1:{port}\n{HELP_LINE}")
-        shown = server.until("Waiting for the client...\n")
-        self.assertRegex(shown, rf"^Connected by 127\.0\.0\.1:\d+\n{re.escape(HELP_LINE)}$")
+class ScreenTest(ProgramTest):
+    """What is shown, between pipes, where the lines that are taken are shown behind their prompt."""
 
-    def test_turns_alternate_and_the_prompt_is_there_in_ones_own_turn_only(self):
-        server, client = self.start_both()
-        for turn in range(3):
-            client.type(f"question {turn}")
-            self.assertEqual(client.until("Waiting for the server...\n"), f"question {turn}\n")
-            heard = server.until(PROMPT)
-            self.assertTrue(heard.endswith(f"Client: question {turn}\n"), heard)
-            server.write(f"answer {turn}\n".encode())
-            self.assertEqual(server.until("Waiting for the client...\n"), f"answer {turn}\n")
-            self.assertEqual(client.until(f"Server: answer {turn}\n"), "")
+    def test_a_chat_reads_like_a_session_at_both_ends(self):
+        server, port = self.start_server()
+        client = self.start("client.py", "--port", port)
+        client.type("Grüße")
+        server.type("שלום 👩‍👩‍👧 é")
         client.type("/q")
         self.assert_ends(client, 0)
         self.assert_ends(server, 0)
-        self.assertEqual((client.shown.count(PROMPT), server.shown.count(PROMPT)), (4, 3))
+        self.assertEqual(
+            client.shown,
+            f"Connected to 127.0.0.1:{port}\n{HINT}\n{PROMPT}Grüße\nWaiting for the server...\n"
+            f"Server: שלום 👩‍👩‍👧 é\n{PROMPT}/q\n",
+        )
+        self.assertEqual(
+            re.sub(r"by 127\.0\.0\.1:\d+\n", "by ADDRESS\n", server.shown),
+            f"Listening on 127.0.0.1:{port}\nWaiting for a client... (Ctrl-C quits)\n"
+            f"Connected by ADDRESS\nWaiting for the client...\nClient: Grüße\n{HINT}\n"
+            f"{PROMPT}שלום 👩‍👩‍👧 é\nWaiting for the client...\nThe client quit.\n",
+        )
 
-    def test_text_in_any_script_goes_both_ways(self):
+    def test_lines_that_wait_are_taken_turn_by_turn_and_the_end_of_input_quits(self):
         server, client = self.start_both()
-        for text in ("Grüße", "שלום", "日本語", "👩‍👩‍👧 e\u0301"):
-            client.type(text)
-            server.until(f"Client: {text}\n")
-            server.type(text)
-            client.until(f"Server: {text}\n")
+        client.write("one\n\n/help\ntwo\n")
+        server.write("eins\nzwei\n/q\n")
+        client.process.stdin.close()
+        self.assert_ends(client, 0)
+        self.assert_ends(server, 0)
+        answers = re.findall(r"^(?:Client|Server|The).*", client.shown + server.shown, re.M)
+        told = ["Server: eins", "Server: zwei", "Client: one", "Client: two", "The client quit."]
+        self.assertEqual(answers, told)
+        self.assertIn(f"{PROMPT}/help\n{HELP_TEXT}\n{PROMPT}two\n", client.shown)
+        self.assertTrue(client.shown.endswith(f"Server: zwei\n{PROMPT}\n"))
+
+    def test_an_early_quit_quits_as_soon_as_it_is_this_ends_turn(self):
+        server, client = self.start_both()
+        server.write("/q\n")
+        client.type("x")
+        client.until("The server quit.\n")
+        self.assert_ends(client, 0)
+        self.assert_ends(server, 0)
+
+    def test_bytes_that_are_not_text_are_refused_and_asked_again(self):
+        server, client = self.start_both()
+        client.write(b"caf\xe9\ncaf\xc3\xa9\n")
+        client.until("caf\\udce9\nNot sent: it holds bytes that are not text.")
+        server.until("Client: café\n")
+
+    def test_what_could_change_the_terminal_is_shown_escaped_at_both_ends(self):
+        server, client = self.start_both()
+        client.write("Grüße 😀\x1b]0;t\x07\u202e\n")
+        client.until(f"{PROMPT}Grüße 😀\\x1b]0;t\\x07\\u202e\n")
+        server.until("Client: Grüße 😀\\x1b]0;t\\x07\\u202e\n")
+
+    def test_what_the_output_cannot_show_is_shown_escaped(self):
+        server, port = self.start_server()
+        ascii_only = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+        client = self.start("client.py", "--port", port, **ascii_only)
+        client.type("x")
+        server.type("Grüße 😀")
+        client.until("Server: Gr\\xfc\\xdfe \\U0001f600\n")
+
+    def test_a_chat_and_a_game_without_a_word_of_warning_or_assertions(self):
+        for flags in (("-bb", "-X", "dev", "-W", "error"), ("-OO",)):
+            server, port = self.start_server(*flags, "server.py", "--port", "0")
+            client = self.start(*flags, "client.py", "--port", port)
+            client.write("x\n5 take that\n1\nresign\n")
+            server.type("play", "5", "2", "/q")
+            self.assert_ends(client, 0)
+            self.assert_ends(server, 0)
+            self.assertNotIn("Warning", client.shown + server.shown)
+
+
+class TypingTest(TerminalTest):
+    """What is typed on terminals."""
+
+    def test_a_line_can_be_edited_and_called_back(self):
+        server, client = self.start_both(**READLINE)
+        client.until(PROMPT)
+        client.write("worl\x1bOD\x1bODxx\x7f\x7f\x01hello \x05d\n")
+        server.until("Client: hello world\n")
+        server.type("y")
+        client.until(PROMPT)
+        client.write("\x0c")  # Ctrl-L clears the screen; the prompt comes again.
+        client.until(PROMPT)
+        client.write("\x1bOA\n")
+        server.until("Client: hello world\n")
 
     def test_4096_bytes_are_delivered_and_4097_refused_and_asked_again(self):
-        server, client = self.start_both(TERM="xterm")
+        server, client = self.start_both(**READLINE)
         client.type("é" * 2048 + "x")
-        client.until("Not sent: it takes 4097 bytes and the limit is 4096.\n")
+        client.until("Not sent: it takes 4097 bytes, the limit is 4096.")
         client.type("é" * 2048)
         server.until("Client: " + "é" * 2048 + "\n")
 
-    def test_blanks_and_help_ask_again(self):
-        server, client = self.start_both()
-        client.type("")
-        client.type("   ")
-        client.type("/help")
-        self.assertEqual(client.until(PROMPT), "/help\n" + HELP_TEXT + "\n")
-        client.write(b"x\n")
-        self.assertTrue(server.until("Client: x\n").endswith("Waiting for the client...\n"))
-
-    def test_quit_from_the_server_ends_both(self):
-        server, client = self.start_both()
-        client.type("x")
-        server.type("/q")
-        client.until("The server quit.\n")
-        self.assert_ends(server, 0)
-        self.assert_ends(client, 0)
-
-    def test_end_of_input_ends_both(self):
+    def test_bytes_that_are_not_text_are_refused_and_asked_again(self):
         server, client = self.start_both()
         client.until(PROMPT)
-        client.write(b"\x04")
-        server.until("The client quit.\n")
-        self.assert_ends(client, 0)
-        self.assert_ends(server, 0)
+        client.write(b"caf\xff\n")
+        client.until("Not sent: it holds bytes that are not text.")
+        client.type("café")
+        server.until("Client: café\n")
 
-    def test_what_was_typed_at_the_prompt_can_be_edited_and_called_back(self):
-        server, client = self.start_both(TERM="xterm", INPUTRC="/dev/null")
-        client.until(PROMPT)
-        client.write(b"worl\x1bOD\x1bODxx\x7f\x7f\x01hello \x05d\n")
-        server.until("Client: hello world\n")
-        server.type("y")
-        client.until(PROMPT)
-        client.write(b"\x0c")  # Ctrl-L clears the screen; the prompt comes again.
-        client.until(PROMPT)
-        client.write(b"\x1bOA\n")
-        server.until("Client: hello world\n")
+    def test_lines_typed_early_are_taken_turn_by_turn_with_readline_and_without(self):
+        for environment in (READLINE, {"TERM": "dumb"}):
+            server, client = self.start_chat(**environment)
+            client.type_early("two\nthree\n/q\n")
+            server.write("a\n")
+            server.until("Client: two\n")
+            server.type("b")
+            server.until("Client: three\n")
+            server.type("c")
+            server.until("The client quit.\n")
+            self.assert_ends(client, 0)
 
-    def test_a_line_finished_before_the_prompt_is_told_and_not_sent(self):
-        server, client = self.start_both(TERM="xterm", INPUTRC="/dev/null")
+    def test_lines_typed_early_are_taken_where_there_is_no_readline(self):
+        server, port = self.start_server()
+        without = "sys.modules['readline'] = None"
+        client = self.start(*changed(without, "client", "--port", port))
         client.type("x")
         client.until("Waiting for the server...\n")
-        client.type_early(b"\nvor\x1bschn\x0cell\xff\nzw\0ei\rdrei\nund ")
-        server.type("y")
-        self.assertEqual(
-            client.until("drei\n"),
-            "Server: y\n"
-            "Not sent, as typed before the prompt: vor\\x1bschn\\x0cell\\udcff\n"
-            "Not sent, as typed before the prompt: zw\\x00ei\n"
-            "Not sent, as typed before the prompt: ",
-        )
-        client.until(PROMPT)
-        client.write(b"noch etwas\n")
-        server.until("Client: und noch etwas\n")
-        server.type("z")
-        client.until(PROMPT)
-        client.write(b"\x1bOA\x1bOA\n")
-        server.until("Client: drei\n")
+        client.type_early("two\nthree\n")
+        server.type("a")
+        server.until("Client: two\n")
+        server.type("b")
+        server.until("Client: three\n")
 
-    def test_what_was_typed_early_is_told_at_the_end_and_kept_from_the_shell(self):
+    def test_a_paste_of_several_lines_goes_out_line_by_line(self):
+        server, client = self.start_both(**READLINE)
+        client.until(PROMPT)
+        client.write("one\ntwo\nthree\n")
+        for line in ("one", "two", "three"):
+            server.until(f"Client: {line}\n")
+            server.type("y")
+
+    def test_ctrl_d_quits(self):
+        server, client = self.start_both()
+        client.until(PROMPT)
+        client.until_it_sleeps()
+        client.write("\x04")
+        server.until("The client quit.\n")
+        self.assert_ends(client, 0)
+        self.assertTrue(client.shown.endswith(f"{PROMPT}\n"))
+
+    def test_what_was_typed_and_not_taken_does_not_reach_the_shell(self):
         server, port = self.start_server()
         command = f"stty -a; {sys.executable} client.py --port {port}; stty -a; cat"
         client = self.ends(Terminal("sh", "-c", command))
-        settings = client.until("Connected to ")
+        settings = client.until("Connected to ").partition("flusho")[0]
         client.type("x")
         client.until("Waiting for the server...\n")
-        client.type_early(b"echo early\nhalf a li")
+        client.type_early("echo early\nhalf a li")
         server.type("/q")
-        client.until("The server quit.\nNot sent, as typed before the prompt: echo early\n")
-        self.assertEqual(client.until("flusho"), settings.partition("flusho")[0])
-        client.write(b"end\n")
-        self.assertNotIn("early", client.until("end\nend\n"))
+        client.until("The server quit.\n")
+        self.assertEqual(client.until("flusho"), settings)
+        client.until("\n")
+        client.write("end\n")
+        self.assertEqual(client.until("end\nend\n").partition("\n")[2], "")
 
-    def test_nothing_is_echoed_while_nobody_has_connected(self):
-        server, port = self.start_server()
-        server.type_early(b"early\n")
-        self.start_client(port)
-        self.assertEqual(server.until("Connected by "), "")
-
-    def test_the_terminal_is_seen_to_also_if_output_goes_through_a_pipe(self):
+    def test_a_pipe_for_the_output_changes_nothing(self):
         server, port = self.start_server()
         command = f"{sys.executable} client.py --port {port} | cat"
         client = self.ends(Terminal("sh", "-c", command))
         client.type("x")
-        client.until("Waiting for the server...\n")
-        client.type_early(b"early\n")
         server.type("y")
-        self.assertEqual(
-            client.until(PROMPT), "Server: y\nNot sent, as typed before the prompt: early\n"
-        )
-        client.write(b"z\n")
-        server.until("Client: z\n")
-        server.type("/q")
-        client.until("The server quit.\n")
-        self.assert_ends(client, 0)
+        client.until(f"Server: y\n{PROMPT}")
 
-    def test_end_of_input_while_waiting_quits_when_the_turn_comes(self):
-        server, client = self.start_both()
-        client.type("x")
-        client.until("Waiting for the server...\n")
-        client.write(b"\x04")
-        server.type("y")
-        server.until("The client quit.\n")
-        self.assert_ends(client, 0)
-        self.assertTrue(client.shown.endswith("Server: y\n"), client.shown)
-
-    def test_a_whole_game_a_rematch_and_the_score(self):
-        server, client = self.start_both()
-        client.type("play")
-        for line in ("1", "4 not that", "2", "5", "3"):
-            mover, other = (server, client) if line in "123" else (client, server)
-            mover.type(line)
-            other.until(f": {line}\n")
-        server.until("You win: squares 1, 2, 3.\nYou 1, client 0, drawn 0\n")
-        client.until("You lose: squares 1, 2, 3.\nYou 0, server 1, drawn 0\n")
-        client.type("again?")
-        server.type("play")
-        client.until("You are X: your move (resign declines).\n")
-        client.type("resign")
-        server.until("The client declined the game.\n")
-        server.type("play")
-        for mover, line in zip((client, server) * 5, "513746829"):
-            mover.type(line)
-        for end, other in ((server, "client"), (client, "server")):
-            mine = 1 if end is server else 0
-            end.until(f"Draw.\nYou {mine}, {other} {1 - mine}, drawn 1\n")
-        server.type("play")
-        client.type("5")
-        server.type("resign")
-        client.until("You win: the server resigned.\nYou 1, server 1, drawn 1\n")
-        client.type("/q")
-        self.assert_ends(server, 0)
+    def test_a_server_in_the_background_can_be_ended(self):
+        background = f"{sys.executable} server.py --port 0 > >(cat) & echo $!"
+        shell = self.ends(Terminal("bash", "-c", f"set -m; {background}; cat; wait $!"))
+        process = shell.until("\n")
+        shell.until("Waiting for a client")
+        subprocess.run(["kill", process], check=True)
+        shell.write("\x04")
+        shell.rest()
+        self.assertEqual(shell.process.wait(SECONDS), 143)
 
 
-class AddressTest(TerminalTest):
-    def assert_meet(self, server_host, client_host, listening):
-        server, port = self.start_server("--port", "0", "--host", server_host)
+class AddressTest(ProgramTest):
+    def assert_meet(self, server_host, client_host, listening, warned=False):
+        server, port = self.start_server("server.py", "--port", "0", "--host", server_host)
         self.assertRegex(server.shown, rf"^Listening on {listening}:[1-9]\d*\n")
-        client = self.start_client(port, "--host", client_host)
+        client = self.start("client.py", "--host", client_host, "--port", port)
         client.type("x")
         server.until("Client: x\n")
-        return server
+        self.assertEqual(server.shown.splitlines()[1] == WARNING, warned)
 
-    def test_a_name_works(self):
+    def test_names_and_addresses_of_both_families_work(self):
         self.assert_meet("localhost", "localhost", r"127\.0\.0\.1")
+        self.assert_meet("127.0.0.2", "127.0.0.2", r"127\.0\.0\.2")
 
-    def test_an_ipv4_address_works(self):
-        server = self.assert_meet("127.0.0.2", "127.0.0.2", r"127\.0\.0\.2")
-        self.assertNotIn("encrypted", server.shown)
+    def test_a_server_that_others_can_reach_warns_of_it(self):
+        self.assert_meet("0.0.0.0", "127.0.0.1", r"0\.0\.0\.0", warned=True)
 
     @unittest.skipUnless(has_ipv6(), "this system has no IPv6 loopback address")
-    def test_an_ipv6_address_works(self):
-        server = self.assert_meet("::1", "::1", r"\[::1\]")
-        self.assertNotIn("encrypted", server.shown)
+    def test_an_ipv6_address_works_with_brackets_and_without(self):
+        self.assert_meet("::1", "[::1]", r"\[::1\]")
+        self.assert_meet("[::1]", "::1", r"\[::1\]")
+
+    @unittest.skipUnless(socket.has_dualstack_ipv6(), "a socket takes one family here")
+    def test_all_ipv6_addresses_are_all_ipv4_addresses_too(self):
+        self.assert_meet("::", "127.0.0.1", r"\[::\]", warned=True)
 
     def test_a_name_with_both_addresses_is_listened_for_on_ipv4(self):
         ipv6 = (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", 0, 0, 0))
         ipv4 = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))
         with mock.patch("socket.getaddrinfo", return_value=[ipv6, ipv4]):
-            listener = listen("both", 0)
+            listener = server_module.listen("both", 0)
         with listener:
             self.assertEqual(listener.getsockname()[0], "127.0.0.1")
-
-    def test_a_server_that_others_can_reach_warns_of_it(self):
-        server = self.assert_meet("0.0.0.0", "127.0.0.1", r"0\.0\.0\.0")
-        self.assertEqual(
-            server.shown.splitlines()[1],
-            "Whoever reaches this port first takes the seat, and nothing is encrypted.",
-        )
-
-    @mock.patch.multiple("protocol", show=mock.DEFAULT, set_alarm=mock.DEFAULT)
-    @mock.patch.multiple("server", listen=mock.DEFAULT, hear_first=mock.DEFAULT)
-    def test_all_addresses_but_loopback_ones_are_warned_of(self, show, listen, hear_first, **_):
-        hear_first.side_effect = EOFError
-        loopback = ("127.0.0.1", "127.9.9.9", "::1")
-        for address in (*loopback, "128.0.0.1", "0.0.0.0", "::", "2001:db8::1", "fe80::1"):
-            show.reset_mock()
-            listen().__enter__().getsockname.return_value = (address, 1)
-            with self.subTest(address), self.assertRaises(EOFError):
-                serve(address, 1)
-            self.assertEqual(show.call_count, 1 if address in loopback else 2)
 
     def test_the_same_port_works_again_straight_after_a_chat(self):
         server, port = self.start_server()
         for quitter in ("server", "client"):
-            client = self.start_client(port)
+            client = self.start("client.py", "--port", port)
             client.type("x")
-            if quitter == "server":
-                server.type("/q")
-            else:
-                server.type("y")
+            server.type("/q" if quitter == "server" else "y")
+            if quitter == "client":
                 client.type("/q")
             self.assert_ends(server, 0)
             self.assert_ends(client, 0)
-            server, again = self.start_server("--port", port)
+            server, again = self.start_server("server.py", "--port", port)
             self.assertEqual(again, port)
 
 
-class ArgumentsTest(TerminalTest):
+class ArgumentsTest(unittest.TestCase):
     def output(self, *command):
         return subprocess.run(
-            [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=20
+            [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=SECONDS
         )
 
     def test_help_tells_the_defaults(self):
@@ -291,6 +292,7 @@ class ArgumentsTest(TerminalTest):
             self.assertEqual(caught.exception.code, 2)
             self.assertIn(f"--port: {text} is not in {lowest} to 65535\n", told.getvalue())
 
+    @needs_terminal
     def test_programs_without_standard_input_or_output_say_so(self):
         for closed in ("<&-", ">&-"):
             done = subprocess.run(
@@ -298,80 +300,21 @@ class ArgumentsTest(TerminalTest):
                 cwd=ROOT,
                 stderr=subprocess.PIPE,
                 text=True,
-                timeout=20,
+                timeout=SECONDS,
             )
             self.assertEqual(done.returncode, 2)
-            self.assertIn(
-                "server.py: error: standard input, output and error must be open\n", done.stderr
-            )
+            told = "server.py: error: standard input, output and error must be open\n"
+            self.assertIn(told, done.stderr)
 
 
-class OtherSystemsTest(TerminalTest):
-    def test_they_work_without_what_windows_lacks(self):
-        lacking = (
-            "import signal; sys.modules['readline'] = None; "
-            "del signal.SIGHUP, signal.setitimer, signal.pthread_sigmask"
-        )
-        server, port = self.start_server()
-        client = self.start(*changed(lacking, "client", "--port", port))
-        client.type("x")
-        client.until("Waiting for the server...\n")
-        client.type_early(b"early\n")
-        server.type("y")
-        client.until("Server: y\nNot sent, as typed before the prompt: early\n")
-        client.type("z")
-        server.until("Client: z\n")
-        server.type("/q")
-        client.until("The server quit.\n")
-        self.assert_ends(client, 0)
-        lacking += "; import os, protocol; sys.modules['termios'] = None; "
-        lacking += "del os.tcgetpgrp; os.name = 'nt'"
-        server = self.start(*changed(lacking, "server", "--port", "0"))
-        server.until("Listening on ")
-        server.until("\n")
-        while server.process.poll() is None:
-            server.process.send_signal(signal.SIGINT)  # Without the alarm it may take two.
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                server.process.wait(0.5)
-        self.assert_ends(server, 130)
-
-    def test_standard_streams_can_be_anything_that_reads_and_writes(self):
+class StreamsTest(ProgramTest):
+    def test_standard_input_can_be_anything_that_has_lines(self):
         server, port = self.start_server()
         given = "import io; sys.stdin = io.StringIO('x\\n')"
         client = self.start(*changed(given, "client", "--port", port))
         server.until("Client: x\n")
         server.type("y")
-        client.until("Server: y\n")
         self.assert_ends(client, 0)
-
-
-class PipesTest(TerminalTest):
-    def test_every_line_and_the_prompt_come_through_pipes_at_once(self):
-        server = self.start_between_pipes("server.py", "--port", "0")
-        port = server.until(b"\n").decode().rpartition(":")[2].strip()
-        client = self.start_between_pipes("client.py", "--port", port)
-        client.until(PROMPT.encode())
-        server.until(b"Waiting for the client...\n")
-        client.write("Grüße\n".encode())
-        self.assertEqual(client.until(b"\n"), b"Waiting for the server...\n")
-        self.assertEqual(server.until(PROMPT.encode()), f"Client: Grüße\n{PROMPT}".encode())
-        server.write(b"hello\n")
-        self.assertEqual(client.until(PROMPT.encode()), f"Server: hello\n{PROMPT}".encode())
-        self.assertEqual(client.finish(), (0, b"\n", b""))
-        self.assertEqual(
-            server.finish(), (0, b"Waiting for the client...\nThe client quit.\n", b"")
-        )
-
-    def test_lines_that_wait_in_a_pipe_are_taken_turn_by_turn(self):
-        server = self.start_between_pipes("server.py", "--port", "0")
-        port = server.until(b"\n").decode().rpartition(":")[2].strip()
-        client = self.start_between_pipes("client.py", "--port", port)
-        client.write(b"one\ntwo\n")
-        server.write(b"eins\nzwei\n")
-        status, shown, _ = client.finish()
-        self.assertEqual((status, shown.count(b"Server: ")), (0, 2))
-        status, shown, _ = server.finish()
-        self.assertEqual((status, shown.count(b"Client: ")), (0, 2))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,206 @@
+"""Programs run as a person would run them: each on a pseudo-terminal, or between pipes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import threading
+import unittest
+from pathlib import Path
+
+try:
+    import fcntl
+    import pty
+    import termios
+except ImportError:  # Windows
+    pty = None
+
+ROOT = Path(__file__).resolve().parent.parent
+PROMPT = "Enter Input > "
+SECONDS = 20  # A step that takes longer has failed.
+# Without a flush, what is printed stays in the program for long.
+ENVIRONMENT = {**os.environ, "PYTHONUNBUFFERED": "", "PYTHONUTF8": "1", "TERM": "dumb"}
+
+needs_terminal = unittest.skipUnless(pty, "Windows has no pseudo-terminals")
+needs_signals = unittest.skipIf(os.name == "nt", "Windows can't send a signal to one program")
+
+
+def changed(change: str, program: str, *arguments: str) -> tuple[str, ...]:
+    """Return Python's arguments for a program with a statement that is carried out before it."""
+    start = f"import sys; sys.argv[0] = '{program}.py'; {change}; "
+    return "-c", start + f"import {program}; sys.exit({program}.main())", *arguments
+
+
+class Pipes:
+    """A program between pipes, and all that it has written; errors among the rest."""
+
+    def __init__(self, *command: str, **environment: str) -> None:
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=ROOT,
+            env={**ENVIRONMENT, **environment},
+        )
+        self.input, self.output = self.process.stdin.fileno(), self.process.stdout.fileno()
+        self.begin()
+
+    def begin(self) -> None:
+        self.shown = ""
+        self._bytes = b""
+        self._seen = 0
+        if os.name == "nt":  # It can't wait for a pipe with a limit.
+            self._limit = threading.Timer(SECONDS, self.process.kill)
+            self._limit.start()
+
+    def read(self) -> bool:
+        """Take in what is shown next; return False once the program's side is closed."""
+        if os.name != "nt" and not select.select([self.output], [], [], SECONDS)[0]:
+            raise AssertionError(f"nothing more was shown in {SECONDS} s after:\n{self.shown}")
+        more = b""
+        with contextlib.suppress(OSError):  # EIO: nobody has the terminal open any more.
+            more = os.read(self.output, 65536)
+        self._bytes += more
+        self.shown = self._bytes.decode(errors="replace").replace("\r\n", "\n")
+        return bool(more)
+
+    def until(self, text: str) -> str:
+        """Wait until ``text`` is shown; return what came before it since the last call."""
+        while (at := self.shown.find(text, self._seen)) < 0:
+            if not self.read():
+                raise AssertionError(f"ended without {text!r} after:\n{self.shown}")
+        before, self._seen = self.shown[self._seen : at], at + len(text)
+        return before
+
+    def write(self, text: str | bytes) -> None:
+        os.write(self.input, text.encode() if isinstance(text, str) else text)
+
+    def type(self, *lines: str) -> None:
+        """Wait for the prompt and type a line at it; the same for each."""
+        for line in lines:
+            self.until(PROMPT)
+            self.write(line + "\n")
+
+    def rest(self) -> str:
+        """Wait until the program has closed its side; return what it showed until then."""
+        while self.read():
+            pass
+        before, self._seen = self.shown[self._seen :], len(self.shown)
+        return before
+
+    def until_it_sleeps(self) -> None:
+        """Wait until the program waits: a moment in which any signal is seen at once."""
+        command = ("ps", "-o", "stat=", "-p", str(self.process.pid))
+        while not subprocess.run(command, capture_output=True).stdout.startswith(b"S"):
+            pass
+
+    def signal(self, number: int) -> None:
+        self.until_it_sleeps()
+        self.process.send_signal(number)
+
+    def close(self) -> None:
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+    def end(self) -> None:
+        """End the program by its process id if it still runs."""
+        self.process.kill()
+        self.process.wait()
+        if os.name == "nt":
+            self._limit.cancel()
+        with contextlib.suppress(OSError):
+            self.close()
+
+
+class Terminal(Pipes):
+    """A program on a pseudo-terminal of its own, and all that it has shown there."""
+
+    def __init__(self, *command: str, **environment: str) -> None:
+        self.input, slave = pty.openpty()
+        self.output, self.name = self.input, os.ttyname(slave)
+        self.process = subprocess.Popen(
+            command,
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            cwd=ROOT,
+            env={**ENVIRONMENT, **environment},
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+        os.close(slave)
+        self.begin()
+
+    def type_early(self, text: str) -> None:
+        """Type while no prompt is there; wait until the system has a line of it for the program."""
+        slave = os.open(self.name, os.O_RDWR | os.O_NOCTTY)
+        self.write(text)
+        assert select.select([slave], [], [], SECONDS)[0]
+        os.close(slave)
+
+    def close(self) -> None:
+        """Close the terminal, as by closing its window."""
+        os.close(self.input)
+
+
+class ProgramTest(unittest.TestCase):
+    """A test with programs between pipes, or on terminals, which it ends."""
+
+    kind = Pipes
+
+    def start(self, *command: str, **environment: str) -> Pipes:
+        """Start Python with these arguments."""
+        return self.ends(self.kind(sys.executable, *command, **environment))
+
+    def ends(self, program: Pipes) -> Pipes:
+        """See to it that a program ends with the test; return it."""
+        self.addCleanup(program.end)
+        return program
+
+    def start_server(self, *command: str, **environment: str) -> tuple[Pipes, str]:
+        """Start a server on a free port; return it and the port."""
+        server = self.start(*(command or ("server.py", "--port", "0")), **environment)
+        server.until("Listening on ")
+        return server, server.until("\n").rpartition(":")[2]
+
+    def start_both(self, **environment: str) -> tuple[Pipes, Pipes]:
+        """Return a server and a client that have met."""
+        server, port = self.start_server(**environment)
+        client = self.start("client.py", "--port", port, **environment)
+        server.until("Connected by ")
+        server.until("\n")
+        return server, client
+
+    def start_chat(self, **environment: str) -> tuple[Pipes, Pipes]:
+        """Return a server at its prompt, and a client that waits for its line."""
+        server, client = self.start_both(**environment)
+        client.type("x")
+        server.until(PROMPT)
+        client.until("Waiting for the server...\n")
+        return server, client
+
+    def assert_ends(self, program: Pipes, status: int, error: str = "") -> None:
+        """Check the exit status, and that it ends with this line of error or without any."""
+        rest = program.rest()
+        self.assertEqual(program.process.wait(SECONDS), status, program.shown)
+        self.assertNotIn("Traceback", program.shown)
+        lines = re.findall(r"\w+\.py: error: .*", rest)
+        self.assertEqual(lines, [error] if error else [], program.shown)
+
+    def assert_signal_ends(self, program: Pipes, number: int = signal.SIGTERM) -> None:
+        """Send a signal that ends a program, and check the status of that."""
+        program.signal(number)
+        self.assert_ends(program, 128 + number)
+
+
+@needs_terminal
+class TerminalTest(ProgramTest):
+    """A test with programs on terminals, which it ends."""
+
+    kind = Terminal
