@@ -70,27 +70,28 @@ class Connection:
 
         Raises EOFError at the end of the stream, and Refused if what arrives is no frame.
         """
-        self._receive_at_least(HEADER.size)
+        while len(self._received) < HEADER.size:
+            self._receive_more()
         (length,) = HEADER.unpack_from(self._received)
         if length > MAX_MESSAGE_BYTES:
             raise Refused(f"it announced {length} bytes, the limit is {MAX_MESSAGE_BYTES}")
         end = HEADER.size + length
-        self._receive_at_least(end)
+        while len(self._received) < end:
+            self._receive_more()
         message, self._received = self._received[HEADER.size : end], self._received[end:]
         try:
             return message.decode()
         except UnicodeDecodeError as error:
             raise Refused("it sent bytes that are not UTF-8") from error
 
-    def _receive_at_least(self, count: int) -> None:
-        # TCP delivers bytes as it likes: a part of a frame, or one frame and a part of the next.
-        while len(self._received) < count:
-            more = self._sock.recv(HEADER.size + MAX_MESSAGE_BYTES)
-            if not more and self._received:
-                raise Refused("it ended inside a frame")
-            if not more:
-                raise EOFError
-            self._received += more
+    def _receive_more(self) -> None:
+        # What has arrived may be a part of a frame, or a whole one and a part of the next.
+        more = self._sock.recv(HEADER.size + MAX_MESSAGE_BYTES)
+        if not more and self._received:
+            raise Refused("it ended inside a frame")
+        if not more:
+            raise EOFError
+        self._received += more
 
     def has_input(self) -> bool:
         """Return whether anything has arrived, be it only the end of the stream."""
@@ -447,11 +448,14 @@ def run(program: Callable[[str, int], None], description: str, lowest_port: int)
     for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace")):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=errors)
+    names = ["SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"]
     if sys.stdin.isatty():
         with contextlib.suppress(ImportError):  # Windows has none.
-            importlib.import_module("readline")  # It gives input() editing and history.
-    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):  # No system has all of them.
-        number = getattr(signal, name, None)
+            readline = importlib.import_module("readline")  # It gives input() editing and history.
+            if "libedit" in str(readline.__doc__):
+                names.remove("SIGHUP")  # libedit tries to read a closed terminal for ever.
+    for name in names:
+        number = getattr(signal, name, None)  # No system has all of them.
         if number and signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, exit_on_signal)
     try:

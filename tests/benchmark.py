@@ -22,7 +22,7 @@ import sys
 import time
 
 from protocol import HEADER, Connection
-from tests.programs import PROMPT, ROOT, Pipes
+from tests.programs import ENVIRONMENT, PROMPT, ROOT, Pipes
 from tictactoe import Game
 
 SIZES = (16, 4096)
@@ -233,13 +233,17 @@ def round_trips(stack, size):
 
 
 def run_pair(server, client, turns):
-    """Let two programs take turns with what waits in a pipe; return their processor time."""
+    """Let two programs, each on a processor of its own, take turns with what waits in a pipe.
+
+    Return the processor time of both, in seconds.
+    """
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "cwd": ROOT}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "cwd": ROOT, "env": ENVIRONMENT}
     first = subprocess.Popen([sys.executable, *server], **pipes)
     port = first.stdout.readline().decode().strip().rpartition(":")[2]
     second = subprocess.Popen([sys.executable, *client, port], stderr=subprocess.DEVNULL, **pipes)
-    for program in (first, second):
+    for program, processor in zip((first, second), processors()):
+        os.sched_setaffinity(program.pid, processor)
         program.stdin.write(b"hello\n" * turns)
         program.stdin.close()
     open_outputs = [first.stdout, second.stdout]
@@ -253,11 +257,8 @@ def run_pair(server, client, turns):
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def whole_turns(stack):
+def whole_turns(_stack):
     """Return what measures the processor time of a turn in both programs, without their start."""
-    here, there = processors()
-    stack.callback(os.sched_setaffinity, 0, here | there)
-    os.sched_setaffinity(0, here)
 
     def measure_of(*pair):
         return lambda: (run_pair(*pair, TURNS) - run_pair(*pair, 1)) / (2 * TURNS)
@@ -302,24 +303,24 @@ def memory_growth():
     server.until("Listening on ")
     client = Pipes(sys.executable, "client.py", "--port", server.until("\n").rpartition(":")[2])
     ends = {"client": client, "server": server}
-    sizes = []
-    for _ in range(MEMORY_TURNS // len(lines)):
+
+    def resident(end):
+        command = ["ps", "-o", "rss=", "-p", str(end.process.pid)]
+        return int(subprocess.run(command, capture_output=True).stdout)
+
+    for drawn in range(1, MEMORY_TURNS // len(lines) + 1):
         client.write("".join(f"{line}\n" for line in lines[::2]))
         server.write("".join(f"{line}\n" for line in lines[1::2]))
         client.until("Server: bye\n")
+        server.until(f"drawn {drawn}\n")
         for end in ends.values():
-            end.begin()  # Or what was shown would be kept.
-        if not sizes or _ == MEMORY_TURNS // len(lines) - 1:
-            command = ("ps", "-o", "rss=", "-p")
-            sizes.append(
-                [
-                    int(subprocess.run([*command, str(end.process.pid)], capture_output=True).stdout)
-                    for end in ends.values()
-                ]
-            )
+            end.begin()  # Or all that was shown would be kept here.
+        if drawn == 1:
+            before = {name: resident(end) for name, end in ends.items()}
+    growth = {name: resident(end) - before[name] for name, end in ends.items()}
     for end in ends.values():
         end.end()
-    return {name: last - first for name, first, last in zip(ends, *sizes)}
+    return growth
 
 
 def main():

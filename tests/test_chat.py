@@ -4,6 +4,7 @@ import socket
 import struct
 import unicodedata
 import unittest
+from unittest import mock
 
 from protocol import (
     CLIENT,
@@ -216,10 +217,9 @@ class ChatTest(unittest.TestCase):
 
     def test_a_send_that_fails_is_told(self):
         self.turns("x")
-        self.server._connection.has_input = lambda: False  # It is lost after that look.
-        self.client.sock.close()
-        self.assert_fails(LOST.format("client"), self.server.type, "y")
-        self.assertEqual(self.server.news()[-1], NOT_SENT)
+        with mock.patch("protocol.Connection.send", side_effect=ConnectionResetError):
+            self.assert_fails(LOST.format("client"), self.server.type, "y")
+        self.assertEqual(self.server.news()[-2:], [PROMPT, NOT_SENT])
 
     def assert_breach(self, why, act, *arguments):
         """Check that a breach is told, and answered with /q on the way out."""

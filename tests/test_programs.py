@@ -34,7 +34,7 @@ def has_ipv6():
 
 
 class ScreenTest(ProgramTest):
-    """What is shown, between pipes, where the lines that are taken are shown behind their prompt."""
+    """What is shown between pipes, where a line that is taken is shown behind its prompt."""
 
     def test_a_chat_reads_like_a_session_at_both_ends(self):
         server, port = self.start_server()
