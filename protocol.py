@@ -221,7 +221,7 @@ def result(before: Conversation, after: Conversation, me: str) -> list[str]:
 
 
 PROMPT = "Enter Input > "
-HINT = "/q quits, play starts tic-tac-toe, /help lists all you can type."
+HINT = "/q quits, play starts a game, /help lists more"
 NOT_SENT = "Your last line was not sent."
 HELP_TEXT = """\
 /q      quits: both programs end

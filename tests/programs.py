@@ -67,8 +67,11 @@ class Pipes:
         with contextlib.suppress(OSError):  # EIO: nobody has the terminal open any more.
             more = os.read(self.output, 65536)
         self._bytes += more
-        self.shown = self._bytes.decode(errors="replace").replace("\r\n", "\n")
+        self.shown = self.text(self._bytes.decode(errors="replace"))
         return bool(more)
+
+    def text(self, written: str) -> str:
+        return written.replace("\r\n", "\n")
 
     def until(self, text: str) -> str:
         """Wait until ``text`` is shown; return what came before it since the last call."""
@@ -124,6 +127,7 @@ class Terminal(Pipes):
     def __init__(self, *command: str, **environment: str) -> None:
         self.input, slave = pty.openpty()
         self.output, self.name = self.input, os.ttyname(slave)
+        self.prepare(slave)
         self.process = subprocess.Popen(
             command,
             stdin=slave,
@@ -136,6 +140,9 @@ class Terminal(Pipes):
         )
         os.close(slave)
         self.begin()
+
+    def prepare(self, terminal: int) -> None:
+        """Set the terminal up before the program starts."""
 
     def type_early(self, text: str) -> None:
         """Type while no prompt is there; wait until the system has a line of it for the program."""

@@ -1,0 +1,105 @@
+"""Python for Windows on consoles under Wine, driven from here.
+
+The suite itself runs on Windows, too; this adds what it can't see there: keys and Ctrl-C on
+consoles, and chats with a program on this system. TEST_WINDOWS_PYTHON names python.exe.
+"""
+
+import os
+import re
+import sys
+import time
+import unittest
+
+from tests.programs import PROMPT, ProgramTest, Terminal, termios
+
+PYTHON = os.environ.get("TEST_WINDOWS_PYTHON")
+
+
+class Console(Terminal):
+    """A program on a Windows console, which Wine draws on a pseudo-terminal."""
+
+    def prepare(self, terminal):
+        iflag, oflag, cflag, lflag, *speeds, keys = termios.tcgetattr(terminal)
+        iflag &= ~termios.ICRNL
+        lflag &= ~(termios.ECHO | termios.ICANON)
+        termios.tcsetattr(terminal, termios.TCSANOW, [iflag, oflag, cflag, lflag, *speeds, keys])
+        termios.tcsetwinsize(terminal, (500, 200))  # So that nothing scrolls or wraps.
+
+    def text(self, drawn):
+        """Return what Wine has drawn as text: it moves the cursor over blanks."""
+        drawn = re.sub(r"\x1b\[(\d*)C", lambda move: " " * int(move[1] or 1), drawn)
+        return re.sub(r"\x1b\[[?\d;]*[A-Za-z]|\x1b\][^\x07]*\x07", "", drawn).replace("\r", "")
+
+    def write(self, text):
+        super().write(text.replace("\n", "\r"))
+
+
+@unittest.skipUnless(PYTHON, "TEST_WINDOWS_PYTHON names no Python for Windows")
+class WindowsTest(ProgramTest):
+    def on_windows(self, *command):
+        return self.ends(Console("wine", PYTHON, *command, TERM="xterm"))
+
+    def on_linux(self, *command):
+        return self.ends(Terminal(sys.executable, *command))
+
+    def start_server_on(self, system):
+        server = system("server.py", "--port", "0")
+        server.until("Listening on ")
+        return server, server.until("\n").rpartition(":")[2].strip()
+
+    def start_pair(self, server_system, client_system):
+        server, port = self.start_server_on(server_system)
+        client = client_system("client.py", "--port", port)
+        client.until("Connected to ")
+        return server, client
+
+    def assert_ctrl_c_ends(self, program):
+        start = time.monotonic()
+        program.write("\x03")
+        self.assertEqual(program.process.wait(20), 130, program.shown)
+        self.assertLess(time.monotonic() - start, 1.5)
+
+    def test_a_chat_and_a_game_between_consoles_and_with_another_system(self):
+        windows, linux = self.on_windows, self.on_linux
+        for systems in ((windows, windows), (windows, linux), (linux, windows)):
+            server, client = self.start_pair(*systems)
+            client.type("Grüße, 日本語 é")
+            server.until("Client: Grüße, 日本語 é\n")
+            server.type("żółw")
+            client.until("Server: żółw\n")
+            client.type("play")
+            for mover, line in zip((server, client) * 3, "15293"):
+                mover.type(line)
+            client.until("You lose: the server has 1, 2, 3.\n")
+            client.type("/q")
+            server.until("The client quit.\n")
+            self.assert_ends(client, 0)
+            self.assert_ends(server, 0)
+
+    def test_ctrl_c_ends_an_end_that_waits_and_the_other_is_told(self):
+        server, _ = self.start_server_on(self.on_windows)
+        server.until("Waiting for a client")
+        self.assert_ctrl_c_ends(server)
+        server, client = self.start_pair(self.on_windows, self.on_windows)
+        server.until("Waiting for the client...")
+        self.assert_ctrl_c_ends(server)
+        client.type("x")
+        client.until("The server quit.\n")
+        server, client = self.start_pair(self.on_linux, self.on_windows)
+        client.type("x")
+        client.until("Waiting for the server...")
+        self.assert_ctrl_c_ends(client)
+        server.type("y")
+        server.until("The client quit.\n")
+        with socket.socket() as full:
+            full.bind(("127.0.0.1", 0))
+            full.listen(0)
+            with socket.create_connection(full.getsockname()):  # Linux takes no second one.
+                client = self.on_windows("client.py", "--port", str(full.getsockname()[1]))
+                while not self.is_connecting(full):
+                    pass
+                self.assert_ctrl_c_ends(client)
+
+
+if __name__ == "__main__":
+    unittest.main()
