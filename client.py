@@ -9,7 +9,8 @@ import sys
 import protocol
 from protocol import CLIENT, Chat, Connection
 
-# Windows can't interrupt an attempt, and takes a second to tell that one was refused.
+# On Windows, Ctrl-C does not interrupt an attempt to connect, so each is short. But it must last
+# longer than a second, as only then does Windows tell that one was refused.
 ATTEMPT_SECONDS = 1.25
 ATTEMPTS = 16
 
@@ -35,15 +36,15 @@ def connect(host: str, port: int) -> tuple[socket.socket, str]:
     """
     try:
         sock = create_connection(host, port)
-        sock.settimeout(None)
+        sock.settimeout(None)  # The limit was for connecting.
         return sock, protocol.address_text(sock.getpeername())
-    except (OSError, UnicodeError) as error:
+    except (OSError, UnicodeError) as error:  # UnicodeError: no host can have such a name.
         advice = "is server.py running there, or busy with another client?"
         raise protocol.no_connection("connect to", host, port, error, advice) from error
 
 
 def create_connection(host: str, port: int) -> socket.socket:
-    """Do what socket.create_connection() does, in attempts that a signal need not wait long for."""
+    """Return a connected socket, after several short attempts if the host does not answer."""
     for _ in range(ATTEMPTS - 1):
         with contextlib.suppress(socket.timeout):
             return socket.create_connection((host, port), ATTEMPT_SECONDS)

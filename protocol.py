@@ -1,8 +1,8 @@
 """What both programs agree on and do alike.
 
-There are four parts, and each needs only those before it: the frame that carries a message; what
-messages mean; one end of the chat; the person's side, which is the prompt, the screen, errors,
-signals and the command line.
+There are four parts, and each needs only those before it: 1. the frame that carries a message;
+2. what messages mean; 3. one end of the chat; 4. the person's side, which is the prompt, the
+screen, errors, signals and the command line.
 """
 
 from __future__ import annotations
@@ -18,34 +18,37 @@ import socket
 import struct
 import sys
 from collections.abc import Callable
-from typing import NamedTuple, TextIO
+from typing import NamedTuple
 
 from tictactoe import OTHER_MARK, Game, IllegalMove
 
-MAX_MESSAGE_BYTES = 4096
-HEADER = struct.Struct(">I")  # 4 bytes, unsigned, big-endian
+# Part 1: the frame.
 
-# A host that vanishes is given up after 45 seconds: without an answer to what was sent, or to
-# probes that begin when nothing has been heard for 20 seconds. A short break is survived.
+MAX_MESSAGE_BYTES = 4096
+HEADER = struct.Struct(">I")  # ">": big-endian, "I": unsigned, 4 bytes
+
+# With these the system gives up a connection after 45 seconds: 20 of silence and then 5 probes,
+# 5 seconds apart, without an answer; or 45 in which what was sent is not acknowledged.
 LOSS_DETECTION = {
     "TCP_KEEPIDLE": 20,  # seconds
-    "TCP_KEEPALIVE": 20,  # seconds; what macOS calls TCP_KEEPIDLE
+    "TCP_KEEPALIVE": 20,  # seconds; the name of TCP_KEEPIDLE on macOS
     "TCP_KEEPINTVL": 5,  # seconds
-    "TCP_KEEPCNT": 5,
+    "TCP_KEEPCNT": 5,  # probes
     "TCP_USER_TIMEOUT": 45_000,  # milliseconds
 }
 
 
 class Refused(ValueError):
-    """What may not be sent or said; the text says why."""
+    """A line or a frame that is against the rules; the text says why."""
 
 
 class Connection:
     """Messages over a connected stream socket, each in a frame of its own.
 
-    A stream has no end-of-message, so each message is sent with its length in front. A frame is
-    the length in bytes, 0 to 4096, as a 4-byte unsigned big-endian integer, then that many bytes
-    of UTF-8. Errors of the socket, OSErrors, are passed on.
+    A stream has no end-of-message: what was sent with two calls can arrive as one piece, or as
+    five. So each message is sent with its length in front. A frame is the length in bytes, 0 to
+    4096, as a 4-byte unsigned big-endian integer, then that many bytes of UTF-8: "Hello" is
+    00 00 00 05 48 65 6c 6c 6f. Errors of the socket, OSErrors, are passed on.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -61,8 +64,8 @@ class Connection:
             raise Refused("it holds bytes that are not text") from error
         if len(message) > MAX_MESSAGE_BYTES:
             raise Refused(f"it takes {len(message)} bytes, the limit is {MAX_MESSAGE_BYTES}")
-        # In one call: Nagle's algorithm may keep back a second one until the other end has
-        # acknowledged the first, and it may take its time for that.
+        # In one call: Nagle's algorithm would hold the message back until the other end has
+        # acknowledged the header, and an acknowledgement may be delayed.
         self._sock.sendall(HEADER.pack(len(message)) + message)
 
     def receive(self) -> str:
@@ -85,7 +88,7 @@ class Connection:
             raise Refused("it sent bytes that are not UTF-8") from error
 
     def _receive_more(self) -> None:
-        # What has arrived may be a part of a frame, or a whole one and a part of the next.
+        # It may be a part of a frame, or a whole one and a part of the next.
         more = self._sock.recv(HEADER.size + MAX_MESSAGE_BYTES)
         if not more and self._received:
             raise Refused("it ended inside a frame")
@@ -94,17 +97,18 @@ class Connection:
         self._received += more
 
     def has_input(self) -> bool:
-        """Return whether anything has arrived, be it only the end of the stream."""
+        """Return whether anything has arrived: a part of a frame, or the end of the stream."""
         return bool(self._received or select.select([self._sock], [], [], 0)[0])
 
     def wait(self) -> None:
-        """Wait until anything has arrived, be it only the end of the stream."""
+        """Wait until anything has arrived."""
         if not self._received:
-            wait_for_input(self._sock)
+            wait_until_readable(self._sock)
 
     def close(self) -> None:
         """Close the socket."""
-        # Closing with input unread would reset the connection, and so may lose what was sent last.
+        # With input unread, the system would reset the connection, and what was sent last could
+        # be lost with it.
         with contextlib.suppress(OSError):
             if select.select([self._sock], [], [], 0)[0]:
                 self._sock.recv(1 << 20)
@@ -113,18 +117,21 @@ class Connection:
 
 def detect_loss(sock: socket.socket) -> None:
     """Let the system notice within a minute that the other host has vanished."""
-    with contextlib.suppress(OSError):  # It is no TCP socket, or lost already.
+    with contextlib.suppress(OSError):  # It is no TCP socket, or no longer connected.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for name in LOSS_DETECTION.keys() & vars(socket):  # No system has all of them.
-            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), LOSS_DETECTION[name])
+        for name, value in LOSS_DETECTION.items():
+            if hasattr(socket, name):  # No system has all of them.
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
-def wait_for_input(sock: socket.socket) -> None:
-    """Wait until bytes or their end have arrived at a socket, or a client at a listening one."""
-    # Windows can't interrupt a wait, so each is short: a signal is seen when it is over.
+def wait_until_readable(sock: socket.socket) -> None:
+    """Wait until there is data at a socket, its end or, if it listens, a client."""
+    # On Windows, Ctrl-C does not interrupt a wait. Python sees it between two short ones.
     while not select.select([sock], [], [], 1)[0]:
         pass
 
+
+# Part 2: what messages mean.
 
 CLIENT, SERVER, DRAWN = "client", "server", "drawn"
 OTHER = {CLIENT: SERVER, SERVER: CLIENT}
@@ -133,29 +140,34 @@ SQUARES = set("123456789")
 
 
 class Conversation(NamedTuple):
-    """How far a conversation has come.
+    """How far a conversation has come: whose turn it is, the game, the score.
 
-    It is the same at both ends, and does not know at which one it is. What is said makes the next
-    one and changes nothing here.
+    Both ends keep the same, by the same rules, and nothing in it tells at which end it is. It never
+    changes: what is said leads to another one.
     """
 
     turn: str | None = CLIENT
     """The end that may speak, CLIENT or SERVER; None once one of them has quit."""
     game: Game | None = None
-    """The game that is on, or that the last turn has finished; else None."""
+    """The game that is on, or that the last turn won or drew; else None."""
     score: dict[str, int] = {CLIENT: 0, SERVER: 0, DRAWN: 0}
-    """The number of games that each end has won, and of those DRAWN."""
+    """How many games each end has won, and how many were DRAWN."""
 
     @property
     def game_is_on(self) -> bool:
         """Whether a game is being played."""
         return self.game is not None and not self.game.is_over
 
-    def interpret(self, typed: str) -> str:
-        """Return the command or the message that a typed line stands for.
+    @property
+    def is_invitation(self) -> bool:
+        """Whether a game is on in which no move was made, so that it can still be declined."""
+        return self.game == Game()
 
-        In a command, case and surrounding blanks don't matter, unlike on the wire. Raises Refused
-        if the line is one word that begins with a slash and is no command.
+    def interpret(self, typed: str) -> str:
+        """Return the words to say for a typed line: HELP, or what say() takes.
+
+        A command may be typed in any case and with blanks around it; what is said is exact. Raises
+        Refused for one word that begins with a slash and is no command.
         """
         words = typed.split(maxsplit=1)
         text = " ".join(words)
@@ -168,25 +180,28 @@ class Conversation(NamedTuple):
     def say(self, speaker: str, text: str) -> Conversation:
         """Return the conversation after ``speaker``, CLIENT or SERVER, has said ``text``.
 
-        Raises Refused or IllegalMove if that may not be said now.
+        The turn passes to the other end. So whoever hears PLAY makes the first move, as X. Raises
+        Refused or IllegalMove if that may not be said now.
         """
         if text == QUIT:
             return self._replace(turn=None)
         if speaker != self.turn:
             raise Refused("it spoke out of turn")
-        point = None  # goes to an end that has won, or to DRAWN
+        winner = None  # CLIENT, SERVER or DRAWN, if this ends a game that counts
         if self.game is None or self.game.is_over:
             game = Game() if text == PLAY else None
         elif text == RESIGN:
             game = None
-            point = OTHER[speaker] if self.game != Game() else None  # Else it declines.
+            if not self.is_invitation:
+                winner = OTHER[speaker]
         else:
             square, _, _ = text.partition(" ")
             if square not in SQUARES:
                 raise Refused("in a game only 1 to 9 or resign counts")
             game = self.game.play(int(square))
-            point = speaker if game.winner else DRAWN if game.is_over else None
-        score = {**self.score, point: self.score[point] + 1} if point else self.score
+            if game.is_over:
+                winner = speaker if game.winner else DRAWN
+        score = {**self.score, winner: self.score[winner] + 1} if winner else self.score
         return Conversation(OTHER[speaker], game, score)
 
 
@@ -209,7 +224,7 @@ def result(before: Conversation, after: Conversation, me: str) -> list[str]:
     score = f"You {after.score[me]}, {other} {after.score[other]}, drawn {after.score[DRAWN]}"
     if after.game is None:
         who = "you" if mine else f"the {other}"
-        if before.game == Game():
+        if before.is_invitation:
             return [f"{who.capitalize()} declined the game."]
         return [f"You {'lose' if mine else 'win'}: {who} resigned.", score]
     if after.game.winner:
@@ -220,6 +235,8 @@ def result(before: Conversation, after: Conversation, me: str) -> list[str]:
     return [str(after.game), line, score]
 
 
+# Part 3: one end of the chat.
+
 PROMPT = "Enter Input > "
 HINT = "/q quits, play starts a game, /help lists more"
 NOT_SENT = "Your last line was not sent."
@@ -227,7 +244,7 @@ HELP_TEXT = """\
 /q      quits: both programs end
 /help   shows this list
 play    starts a game of tic-tac-toe
-1 to 9  takes a square; words may follow
+1 to 9  takes that square; words may follow
 resign  declines a game or, later, loses it
 Ctrl-C  quits, also while you wait
 Other text is sent, unless a game is on."""
@@ -239,14 +256,16 @@ ESCAPES = {
         # Control characters (C0, DEL, C1) move the cursor, ring, and begin the sequences that
         # change the terminal. Some break lines, as do two separators; that could forge a prompt.
         *(*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029),
-        # All with the property Bidi_Control (Unicode annex 9): marks, embeddings, overrides and
-        # isolates, which reorder the text around them and are not seen themselves.
+        # All with the property Bidi_Control (Unicode annex 9) reorder the text around them and
+        # are not seen themselves: marks, embeddings, overrides and isolates.
         *(0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)),
-        # All else is let through. Right-to-left letters run as their readers expect. Joiners,
-        # variation selectors, tags and combining marks make up emoji, accents and the words of
-        # many scripts. What this Python's Unicode doesn't know yet may be a letter, too.
+        # All else makes up the words of some script, or emoji, and is shown as it is.
     )
 }
+
+
+Ask = Callable[[str], str]
+Show = Callable[[str], None]
 
 
 class ChatError(Exception):
@@ -256,51 +275,41 @@ class ChatError(Exception):
 class Chat:
     """One end of the chat: it speaks a turn and hears a turn over a connection.
 
-    ``me`` is CLIENT or SERVER. ``ask`` returns the next line, typed at the prompt that it is
-    given; ``show`` prints a line.
+    ``me`` is CLIENT or SERVER. ``ask`` returns the line typed at the prompt that it is given;
+    ``show`` prints a line. ChatError is raised if the connection is lost or the other end breaks
+    the rules.
     """
 
-    def __init__(
-        self,
-        connection: Connection,
-        me: str,
-        ask: Callable[[str], str],
-        show: Callable[[str], None],
-    ) -> None:
+    def __init__(self, connection: Connection, me: str, ask: Ask, show: Show) -> None:
         self._connection = connection
-        self._me = me
-        self._other = OTHER[me]
-        self._ask = ask
-        self._show = show
+        self._me, self._other = me, OTHER[me]
+        self._ask, self._show = ask, show
         self._conversation = Conversation()
-        self._has_spoken = False
-        self._has_heard = False
+        self._has_spoken = self._has_heard = False
 
     def speak(self) -> bool:
-        """Take this end's turn: ask until a line is sent. Return whether the chat goes on.
-
-        Raises ChatError if the connection is lost or the other end broke the rules.
-        """
-        if self._conversation.turn and not self._has_spoken:
+        """Ask until a line is sent; return whether the chat goes on."""
+        if not self._has_spoken:
             self._show(HINT)
         while self._conversation.turn == self._me:
             typed = self._ask(PROMPT)
             if self._connection.has_input():
-                # Out of turn: the other end has quit, is gone, or breaks the rules.
+                # In this end's turn, the other one can only have quit, be gone or break the rules.
                 if typed.strip().lower() not in ("", QUIT):
                     self._show(NOT_SENT)
                 return self._receive()
             try:
-                self._answer(typed)
+                text = self._conversation.interpret(typed)
+                if text == HELP:
+                    self._show(HELP_TEXT)
+                elif text.strip():
+                    self._send(text)
             except (Refused, IllegalMove) as why:
                 self._show(f"Not sent: {why}. See /help; /q quits.")
         return self._conversation.turn is not None
 
     def hear(self) -> bool:
-        """Wait for the other end's turn and show it. Return whether the chat goes on.
-
-        Raises ChatError if the connection is lost or the other end broke the rules.
-        """
+        """Wait for the other end's message and show it; return whether the chat goes on."""
         self._show(f"Waiting for the {self._other}...")
         self._connection.wait()
         return self._receive()
@@ -308,17 +317,9 @@ class Chat:
     def close(self) -> None:
         """Say /q, unless one of the ends has, and close the connection."""
         if self._conversation.turn:
-            with contextlib.suppress(OSError):  # It is lost.
+            with contextlib.suppress(OSError):  # The connection is lost.
                 self._connection.send(QUIT)
         self._connection.close()
-
-    def _answer(self, typed: str) -> None:
-        """Do what a typed line stands for. Raises Refused or IllegalMove if that is nothing."""
-        text = self._conversation.interpret(typed)
-        if text == HELP:
-            self._show(HELP_TEXT)
-        elif text.strip():
-            self._send(text)
 
     def _send(self, text: str) -> None:
         after = self._conversation.say(self._me, text)
@@ -362,57 +363,57 @@ class Chat:
         return ChatError(sentence)
 
 
+# Part 4: the person's side.
+
+
 def show(line: str) -> None:
     """Print a line at once. Leave the program if nobody can read it any more."""
-    write_line(line, sys.stdout)
+    try:
+        print(line, flush=True)
+    except OSError:
+        # Python flushes it once more at the end, and would complain if that failed.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit()
 
 
 def report(error: object) -> None:
     """Print an error, after the program's name, as one line on standard error."""
     line = f"{os.path.basename(sys.argv[0])}: error: {error}"
-    write_line(line.translate(ESCAPES), sys.stderr)
-
-
-def write_line(line: str, stream: TextIO) -> None:
-    """Write a line to standard output or error at once, or leave the program if that is closed."""
-    try:
-        print(line, file=stream, flush=True)
-    except OSError:
-        # Python flushes again at its end, and would complain if that failed.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-        sys.exit()
+    with contextlib.suppress(OSError):  # Perhaps nobody can read it any more.
+        print(line.translate(ESCAPES), file=sys.stderr, flush=True)
 
 
 def ask(prompt: str) -> str:
-    """Return the next line of input, or /q at its end."""
+    """Return the next line of input, or QUIT at its end."""
     try:
         line = input(prompt)
     except (EOFError, OSError):  # OSError: the terminal is gone.
-        show("")  # The cursor is behind the prompt.
+        show("")  # The cursor stands after the prompt.
         return QUIT
     if not sys.stdin.isatty():
-        show(line.translate(ESCAPES))  # A terminal has shown what was typed.
+        show(line.translate(ESCAPES))  # A terminal has shown it as it was typed.
     return line
 
 
 def exit_on_signal(number: int, _frame: object) -> None:
-    """Leave the program with the status of a signal; a second one ends it at once."""
-    signal.signal(number, signal.SIG_DFL)
+    """Leave the program, with the exit status that shells give to a signal."""
+    signal.signal(number, signal.SIG_DFL)  # A second one ends the program at once.
     sys.exit(128 + number)
 
 
 def discard_typed() -> None:
     """Discard what was typed and not taken: the shell would take it for commands."""
-    with contextlib.suppress(ImportError, OSError):  # Windows has none; no terminal.
+    # ImportError: this is Windows. OSError: there is no terminal.
+    with contextlib.suppress(ImportError, OSError):
         import termios
 
-        # The terminal of a program in the background belongs to others.
+        # In the background, what is typed is not for this program.
         if os.tcgetpgrp(0) == os.getpgrp():
             termios.tcflush(0, termios.TCIFLUSH)
 
 
-def address_text(address: tuple[str, int]) -> str:
-    """Return a socket's address as HOST:PORT, in numbers; an IPv6 host is in brackets."""
+def address_text(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
+    """Return a socket's address as HOST:PORT, in numbers, an IPv6 host in brackets."""
     numeric = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
     host, port = socket.getnameinfo(address, numeric)
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -422,7 +423,7 @@ def no_connection(attempt: str, host: str, port: int, error: Exception, advice: 
     """Return the ChatError for an attempt, "listen on" or "connect to", that has failed."""
     if isinstance(error, (socket.gaierror, UnicodeError)):
         return ChatError(f"there is no host {host}; check --host")
-    # create_server() adds the address in parentheses, which is told already.
+    # create_server() adds the address, in parentheses, to what the system says.
     why, _, _ = (getattr(error, "strerror", None) or str(error)).partition(" (")
     return ChatError(f"cannot {attempt} {host} port {port}: {why}; {advice}")
 
@@ -438,34 +439,44 @@ def parse_arguments(description: str, lowest_port: int) -> tuple[str, int]:
         parser.error(f"argument --port: {arguments.port} is not in {lowest_port} to 65535")
     if not (sys.stdin and sys.stdout and sys.stderr):
         parser.error("standard input, output and error must be open")
-    return arguments.host.strip("[]"), arguments.port
+    return arguments.host.strip("[]"), arguments.port  # The server prints [::1].
+
+
+def prepare_streams() -> None:
+    """Let input and output take any bytes and characters; give a terminal's input its editing."""
+    # Bytes that are not text become characters that Connection.send() refuses.
+    for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace")):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=errors)
+    if sys.stdin.isatty():
+        with contextlib.suppress(ImportError):  # Windows has no readline.
+            importlib.import_module("readline")  # With it, input() has editing and history.
+
+
+def handle_signals() -> None:
+    """Let the signals that end a program leave it by way of exit_on_signal()."""
+    names = ["SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"]
+    if "libedit" in str(getattr(sys.modules.get("readline"), "__doc__", "")):
+        names.remove("SIGHUP")  # On a Mac: once its terminal is closed, input() would never return.
+    for name in names:
+        number = getattr(signal, name, None)  # No system has all of them.
+        if number and signal.getsignal(number) != signal.SIG_IGN:  # As it is under nohup.
+            signal.signal(number, exit_on_signal)
 
 
 def run(program: Callable[[str, int], None], description: str, lowest_port: int) -> int:
     """Run a program on the host and port of its command line; return its exit status."""
     host, port = parse_arguments(description, lowest_port)
-    # Typed bytes that are no text are refused when sent; what can't be shown is escaped.
-    for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace")):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors=errors)
-    names = ["SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"]
-    if sys.stdin.isatty():
-        with contextlib.suppress(ImportError):  # Windows has none.
-            readline = importlib.import_module("readline")  # It gives input() editing and history.
-            if "libedit" in str(readline.__doc__):
-                names.remove("SIGHUP")  # libedit tries to read a closed terminal for ever.
-    for name in names:
-        number = getattr(signal, name, None)  # No system has all of them.
-        if number and signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, exit_on_signal)
+    prepare_streams()
+    handle_signals()
     try:
         program(host, port)
     except ChatError as error:
         report(error)
         return 1
     except SystemExit:
-        with contextlib.suppress(SystemExit):
-            show("")  # The cursor is behind the prompt or ^C.
+        with contextlib.suppress(SystemExit):  # show() may end in one, too.
+            show("")  # The cursor stands after the prompt or ^C.
         raise
     finally:
         discard_typed()

@@ -20,18 +20,18 @@ def serve(host: str, port: int) -> None:
     with listen(host, port) as listener:
         address = protocol.address_text(listener.getsockname())
         protocol.show(f"Listening on {address}")
-        if not address.startswith(("127.", "[::1]")):
+        if not address.startswith(("127.", "[::1]")):  # That is loopback: this machine alone.
             protocol.show("Whoever reaches this port first takes the seat; nothing is encrypted.")
         while True:
             with contextlib.closing(accept(listener)) as chat:
                 try:
-                    chat.hear()
+                    goes_on = chat.hear()
                 except ChatError as error:
-                    protocol.report(error)
+                    protocol.report(error)  # It left, or is no client. Wait for the next.
                     continue
-                listener.close()  # Others are refused from now on.
-                while chat.speak() and chat.hear():
-                    pass
+                listener.close()  # From now on the system refuses others.
+                while goes_on:
+                    goes_on = chat.speak() and chat.hear()
                 return
 
 
@@ -39,13 +39,14 @@ def listen(host: str, port: int) -> socket.socket:
     """Return a listening socket. Raises ChatError if there can be none."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        # IPv4 where a name has both: who knows only one of the two knows that one.
-        family, _, _, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
-        # create_server() sets SO_REUSEADDR, for a restart on the same port; but not on Windows,
-        # where a second server could take the port with it.
-        both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
-        return socket.create_server(address, family=family, dualstack_ipv6=both)
-    except (OSError, UnicodeError) as error:
+        # A name can have addresses of both families. IPv4 is the one that every client has.
+        ipv4 = [entry for entry in found if entry[0] == socket.AF_INET]
+        family, _, _, _, address = (ipv4 or found)[0]
+        dual_stack = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
+        # create_server() sets SO_REUSEADDR, so that a restart on the same port works. It does not
+        # on Windows, where that option would let a second server take a port that is in use.
+        return socket.create_server(address, family=family, dualstack_ipv6=dual_stack)
+    except (OSError, UnicodeError) as error:  # UnicodeError: no host can have such a name.
         advice = "choose another --port or --host"
         raise protocol.no_connection("listen on", host, port, error, advice) from error
 
@@ -54,11 +55,12 @@ def accept(listener: socket.socket) -> Chat:
     """Wait for the next client; return the chat with it."""
     protocol.show("Waiting for a client... (Ctrl-C quits)")
     while True:
-        protocol.wait_for_input(listener)
-        with contextlib.suppress(OSError):  # On some systems: it has left already.
+        protocol.wait_until_readable(listener)
+        with contextlib.suppress(OSError):  # Some systems tell so that it has left again.
             sock, address = listener.accept()
-            protocol.show(f"Connected by {protocol.address_text(address)}")
-            return Chat(Connection(sock), SERVER, protocol.ask, protocol.show)
+            break
+    protocol.show(f"Connected by {protocol.address_text(address)}")
+    return Chat(Connection(sock), SERVER, protocol.ask, protocol.show)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ from __future__ import annotations
 ROWS = ((1, 2, 3), (4, 5, 6), (7, 8, 9))
 LINES = (*ROWS, *zip(*ROWS), (1, 5, 9), (3, 5, 7))
 OTHER_MARK = {"X": "O", "O": "X"}
+# Each position that was met, by its board. The 255,168 games share 5,478 positions.
+POSITIONS: dict[str, Game] = {}
 
 
 class IllegalMove(ValueError):
@@ -12,7 +14,7 @@ class IllegalMove(ValueError):
 
 
 class Game:
-    """A game as it stands: a value that no move changes.
+    """A game as it stands. It never changes: a move leads to another one.
 
     Games are equal if their boards are.
     """
@@ -24,18 +26,19 @@ class Game:
     winner: str | None
     """The mark that has three in a line, if any."""
     winning_squares: tuple[int, ...]
-    """The squares of the winner's line, or of both its lines."""
+    """The squares of the winner's line, or of both if the last move completed two."""
     is_over: bool
     """Whether a side has won or no square is free."""
 
     def __init__(self, board: str = "123456789") -> None:
         """Set up a game from the nine squares: each a mark or, while free, its number."""
         free = tuple(square for square in range(1, 10) if str(square) in board)
+        # Free squares differ by their numbers, so only marks can be three alike.
         won = [line for line in LINES if len({board[square - 1] for square in line}) == 1]
         self._board = board
         self.to_move = "X" if len(free) % 2 else "O"
         self.legal_moves = () if won else free
-        self.winner = OTHER_MARK[self.to_move] if won else None
+        self.winner = OTHER_MARK[self.to_move] if won else None  # Who has just moved.
         self.winning_squares = tuple(sorted({square for line in won for square in line}))
         self.is_over = not self.legal_moves
 
@@ -47,7 +50,6 @@ class Game:
         if square not in self.legal_moves:
             raise IllegalMove("the game is over" if self.is_over else f"{square} is not free")
         board = self._board[: square - 1] + self.to_move + self._board[square:]
-        # The 255,168 games share 5,478 positions, so each is set up once and kept.
         if board not in POSITIONS:
             POSITIONS[board] = Game(board)
         return POSITIONS[board]
@@ -61,6 +63,3 @@ class Game:
     def __str__(self) -> str:
         rows = (" | ".join(self._board[square - 1] for square in row) for row in ROWS)
         return "\n---+---+---\n".join(f" {row}" for row in rows)
-
-
-POSITIONS: dict[str, Game] = {}

@@ -7,14 +7,14 @@ on both. Where pyspiel (OpenSpiel) can be imported, it walks the games, too.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
-import importlib.util
+import importlib
 import multiprocessing.connection
 import os
 import resource
 import select
+import signal
 import socket
 import statistics
 import subprocess
@@ -38,131 +38,102 @@ def send(text):
     data = text.encode()
     sock.sendall(struct.pack(">I", len(data)) + data)
 
-def read(size):
-    data = b""
-    while len(data) < size:
-        more = sock.recv(size - len(data))
-        if not more:
-            sys.exit()
-        data += more
-    return data
-
 def receive():
-    (size,) = struct.unpack(">I", read(4))
-    return read(size).decode()
+    header = stream.read(4) or sys.exit()
+    return stream.read(*struct.unpack(">I", header)).decode()
 """
 PAIR_SERVER = f"""{PAIR}
 listener = socket.create_server(("127.0.0.1", 0))
 print(listener.getsockname()[1], flush=True)
 sock, _ = listener.accept()
+stream = sock.makefile("rb")
 while True:
     print("Client:", receive(), flush=True)
     send(input("{PROMPT}"))
 """
 PAIR_CLIENT = f"""{PAIR}
 sock = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+stream = sock.makefile("rb")
 while True:
     send(input("{PROMPT}"))
     print("Server:", receive(), flush=True)
 """
 
 
-class Ours:
-    """Text, through Connection."""
+def ours(near, far, size):
+    """Return what sends so many messages and receives each before the next: our text."""
+    send, receive, text = Connection(near).send, Connection(far).receive, "x" * size
 
-    def __init__(self, sock, size):
-        connection, self.message = Connection(sock), "x" * size
-        self.send, self.receive = connection.send, connection.receive
-
-    def transfer(self, far, count):
-        """Send so many messages, each received at the far end before the next."""
-        send, receive, message = self.send, far.receive, self.message
+    def exchange(count):
         for _ in range(count):
-            send(message)
+            send(text)
             receive()
 
-    def answer(self):
-        """Send back all that comes, until nothing more does."""
-        send, receive, message = self.send, self.receive, self.message
-        with contextlib.suppress(EOFError, OSError):
-            while True:
-                receive()
-                send(message)
+    return exchange
 
 
-class Bare:
-    """The same bytes, through sendall and recv alone, the latter until all of them are there."""
+def bare(near, far, size):
+    """Do the same with bytes, sendall and recv, the latter until all of them are there."""
+    send, recv, frame = near.sendall, far.recv, HEADER.pack(size) + b"x" * size
+    size = len(frame)
 
-    def __init__(self, sock, size):
-        self.message = HEADER.pack(size) + b"x" * size
-        self.send, self.recv = sock.sendall, sock.recv
-
-    def transfer(self, far, count):
+    def exchange(count):
         # Without a call in between, so that it is as bare as it can be.
-        send, recv, message, size = self.send, far.recv, self.message, len(self.message)
         for _ in range(count):
-            send(message)
+            send(frame)
             received = recv(size)
             while len(received) < size:
                 received += recv(size - len(received))
 
-    def answer(self):
-        send, recv, message, size = self.send, self.recv, self.message, len(self.message)
-        with contextlib.suppress(OSError):
-            while received := recv(size):
-                while len(received) < size:
-                    received += recv(size - len(received))
-                send(message)
+    return exchange
 
 
-class Multiprocessing(Ours):
-    """The payload in the same frame, through multiprocessing.connection."""
+def by_multiprocessing(near, far, size):
+    """Do the same with bytes and multiprocessing.connection, whose frame is ours."""
+    near, far = (multiprocessing.connection.Connection(os.dup(s.fileno())) for s in (near, far))
+    message = b"x" * size
 
-    def __init__(self, sock, size):
-        self.message = b"x" * size
-        # The descriptor is taken over; the socket stays open in the caller's hands.
-        self.connection = multiprocessing.connection.Connection(os.dup(sock.fileno()))
-        self.send, self.receive = self.connection.send_bytes, self.connection.recv_bytes
+    def exchange(count):
+        for _ in range(count):
+            near.send_bytes(message)
+            far.recv_bytes()
 
-
-class Asyncio:
-    """The payload in the same frame, through asyncio's streams."""
-
-    loop = None
-
-    def __init__(self, sock, size):
-        Asyncio.loop = self.loop or asyncio.new_event_loop()
-        self.message = b"x" * size
-        opening = asyncio.open_connection(sock=sock.dup())
-        self.reader, self.writer = self.loop.run_until_complete(opening)
-
-    async def send(self):
-        self.writer.write(HEADER.pack(len(self.message)) + self.message)
-        await self.writer.drain()
-
-    async def receive(self):
-        (size,) = HEADER.unpack(await self.reader.readexactly(HEADER.size))
-        return await self.reader.readexactly(size)
-
-    def transfer(self, far, count):
-        async def transfer():
-            for _ in range(count):
-                await self.send()
-                await far.receive()
-
-        self.loop.run_until_complete(transfer())
-
-    def answer(self):
-        async def answer():
-            with contextlib.suppress(EOFError, OSError):
-                while True:
-                    await self.receive()
-                    await self.send()
-
-        self.loop.run_until_complete(answer())
+    return exchange
 
 
-KINDS = {kind.__name__: kind for kind in (Ours, Bare, Multiprocessing, Asyncio)}
+def by_asyncio(near, far, size):
+    """Do the same with bytes in the same frame and asyncio's streams."""
+    loop, message = asyncio.new_event_loop(), b"x" * size
+    openings = (asyncio.open_connection(sock=sock.dup()) for sock in (near, far))
+    streams = [loop.run_until_complete(opening) for opening in openings]
+
+    async def exchange(count):
+        reader, writer = streams[1][0], streams[0][1]
+        for _ in range(count):
+            writer.write(HEADER.pack(len(message)) + message)
+            await writer.drain()
+            (length,) = HEADER.unpack(await reader.readexactly(HEADER.size))
+            await reader.readexactly(length)
+
+    return lambda count: loop.run_until_complete(exchange(count))
+
+
+def our_echo(sock, size):
+    """Send back each message, without an end."""
+    connection = Connection(sock)
+    while True:
+        connection.receive()
+        connection.send("x" * size)
+
+
+def bare_echo(sock, size):
+    """Do the same with bytes, sendall and recv."""
+    size += HEADER.size
+    while True:
+        received = sock.recv(size)
+        while len(received) < size:
+            received += sock.recv(size - len(received))
+        sock.sendall(received)
 
 
 def compare(rounds, measures):
@@ -191,44 +162,47 @@ def timed(clock, count, act, *arguments):
     return measure
 
 
+def pair(stack):
+    """Return two connected TCP sockets."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        near = stack.enter_context(socket.create_connection(listener.getsockname()))
+        return near, stack.enter_context(listener.accept()[0])
+
+
 def transfers(stack, size):
     """Return what measures the processor time of a message sent and received in one process."""
-    measures = {}
-    for name, kind in KINDS.items():
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            near = stack.enter_context(socket.create_connection(listener.getsockname()))
-            far = stack.enter_context(listener.accept()[0])
-        near, far = kind(near, size), kind(far, size)
-        measures[name] = timed(time.process_time, MESSAGES, near.transfer, far, MESSAGES)
-    return measures
+    return {
+        way.__name__: timed(time.process_time, MESSAGES, way(*pair(stack), size), MESSAGES)
+        for way in (ours, bare, by_multiprocessing, by_asyncio)
+    }
 
 
 def processors():
-    """Return a processor for this process and the others for the rest, or the same for both."""
-    here, *others = sorted(os.sched_getaffinity(0))
-    return {here}, set(others or [here])
+    """Return one processor and the others, or the same for both."""
+    first, *others = sorted(os.sched_getaffinity(0))
+    return {first}, set(others or [first])
 
 
 def round_trips(stack, size):
     """Return what measures the time in which a message goes to another process and comes back.
 
-    That process is kept on another processor: on the same one, or now here and now there as the
-    system pleases, one peer would take four times as long as the next.
+    That process is kept on another processor. Now here and now there, as the system pleases, it
+    could take four times as long as its peer.
     """
     here, there = processors()
     stack.callback(os.sched_setaffinity, 0, here | there)
     os.sched_setaffinity(0, here)
     measures = {}
-    for name, kind in KINDS.items():
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            port = str(listener.getsockname()[1])
-            command = [sys.executable, "-m", "tests.benchmark", "--answer", name, port, str(size)]
-            process = subprocess.Popen(command, cwd=ROOT)
-            os.sched_setaffinity(process.pid, there)
-            stack.callback(process.wait)
-            stack.callback(process.terminate)
-            end = kind(stack.enter_context(listener.accept()[0]), size)
-        measures[name] = timed(time.perf_counter, MESSAGES, end.transfer, end, MESSAGES)
+    for way, echo in ((ours, our_echo), (bare, bare_echo)):
+        near, far = pair(stack)
+        child = os.fork()
+        if not child:
+            os.sched_setaffinity(0, there)
+            echo(far, size)
+        stack.callback(os.waitpid, child, 0)
+        stack.callback(os.kill, child, signal.SIGKILL)
+        exchange = way(near, near, size)
+        measures[way.__name__] = timed(time.perf_counter, MESSAGES, exchange, MESSAGES)
     return measures
 
 
@@ -264,7 +238,7 @@ def whole_turns(_stack):
         return lambda: (run_pair(*pair, TURNS) - run_pair(*pair, 1)) / (2 * TURNS)
 
     return {
-        "Ours": measure_of(["server.py", "--port", "0"], ["client.py", "--port"]),
+        "ours": measure_of(["server.py", "--port", "0"], ["client.py", "--port"]),
         "the shortest pair": measure_of(["-c", PAIR_SERVER], ["-c", PAIR_CLIENT]),
     }
 
@@ -285,11 +259,10 @@ def walk_children(state):
 
 def walks(_stack):
     """Return what measures the time in which all 255,168 games are walked."""
-    measures = {"Ours": timed(time.perf_counter, 1, walk, Game())}
-    if importlib.util.find_spec("pyspiel"):
+    measures = {"ours": timed(time.perf_counter, 1, walk, Game())}
+    with contextlib.suppress(ImportError):
         start = importlib.import_module("pyspiel").load_game("tic_tac_toe").new_initial_state()
-        child = timed(time.perf_counter, 1, walk_children, start)
-        measures["OpenSpiel, child()"] = child
+        measures["OpenSpiel, child()"] = timed(time.perf_counter, 1, walk_children, start)
     return measures
 
 
@@ -302,52 +275,36 @@ def memory_growth():
     server = Pipes(sys.executable, "server.py", "--port", "0")
     server.until("Listening on ")
     client = Pipes(sys.executable, "client.py", "--port", server.until("\n").rpartition(":")[2])
-    ends = {"client": client, "server": server}
-
-    def resident(end):
-        command = ["ps", "-o", "rss=", "-p", str(end.process.pid)]
-        return int(subprocess.run(command, capture_output=True).stdout)
-
+    command = ["ps", "-o", "rss=", "-p", f"{client.process.pid},{server.process.pid}"]
+    sizes = []
     for drawn in range(1, MEMORY_TURNS // len(lines) + 1):
         client.write("".join(f"{line}\n" for line in lines[::2]))
         server.write("".join(f"{line}\n" for line in lines[1::2]))
         client.until("Server: bye\n")
         server.until(f"drawn {drawn}\n")
-        for end in ends.values():
-            end.begin()  # Or all that was shown would be kept here.
-        if drawn == 1:
-            before = {name: resident(end) for name, end in ends.items()}
-    growth = {name: resident(end) - before[name] for name, end in ends.items()}
-    for end in ends.values():
-        end.end()
-    return growth
+        client.begin(), server.begin()  # Or all that was shown would be kept here.
+        if drawn in (1, MEMORY_TURNS // len(lines)):
+            sizes.append(map(int, subprocess.run(command, capture_output=True).stdout.split()))
+    client.end(), server.end()
+    return [last - first for first, last in zip(*sizes)]
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=60, help="measurements of each")
-    parser.add_argument("--answer", nargs=3, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.answer:
-        name, port, size = arguments.answer
-        KINDS[name](socket.create_connection(("127.0.0.1", int(port))), int(size)).answer()
-        return
     print(f"{sys.implementation.name} {sys.version.partition(' ')[0]}, {sys.platform}")
     print(f"\n{'':50}{'median':>12}{'ours to it':>12}")
-    rounds = arguments.rounds
-    for title, measured, times, *size in (
-        *(("processor time, a message of {} bytes", transfers, rounds, size) for size in SIZES),
-        *(("round trip, a message of {} bytes", round_trips, rounds, size) for size in SIZES),
-        ("processor time, a turn in both programs", whole_turns, rounds // 3),
-        ("all 255,168 games", walks, rounds // 6),
+    for title, measured, rounds, *size in (
+        *(("processor time, a message of {} bytes", transfers, 60, size) for size in SIZES),
+        *(("round trip, a message of {} bytes", round_trips, 60, size) for size in SIZES),
+        ("processor time, a turn in both programs", whole_turns, 20),
+        ("all 255,168 games", walks, 10),
     ):
         with contextlib.ExitStack() as stack:
-            rows = compare(max(times, 3), measured(stack, *size))
+            rows = compare(rounds, measured(stack, *size))
         for name, (median, ratio) in rows.items():
-            label = title.format(*size) if name == "Ours" else ""
+            label = title.format(*size) if name == "ours" else ""
             print(f"{label:50}{median * 1e6:>9.1f} µs{ratio:>12.2f}  {name}")
-    for name, grown in memory_growth().items():
-        print(f"{f'{name}: memory after {MEMORY_TURNS:,} turns':50}{grown:>+8} KiB")
+    label = f"memory of the two after {MEMORY_TURNS:,} turns"
+    print(f"{label:50}{' and '.join(f'{grown:+}' for grown in memory_growth())} KiB")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """Programs run as a person would run them: each on a pseudo-terminal, or between pipes."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re
@@ -26,11 +24,11 @@ SECONDS = 20  # A step that takes longer has failed.
 # Without a flush, what is printed stays in the program for long.
 ENVIRONMENT = {**os.environ, "PYTHONUNBUFFERED": "", "PYTHONUTF8": "1", "TERM": "dumb"}
 
-needs_terminal = unittest.skipUnless(pty, "Windows has no pseudo-terminals")
 needs_signals = unittest.skipIf(os.name == "nt", "Windows can't send a signal to one program")
+needs_terminal = unittest.skipUnless(pty, "Windows has no pseudo-terminals")
 
 
-def changed(change: str, program: str, *arguments: str) -> tuple[str, ...]:
+def changed(change, program, *arguments):
     """Return Python's arguments for a program with a statement that is carried out before it."""
     start = f"import sys; sys.argv[0] = '{program}.py'; {change}; "
     return "-c", start + f"import {program}; sys.exit({program}.main())", *arguments
@@ -39,27 +37,23 @@ def changed(change: str, program: str, *arguments: str) -> tuple[str, ...]:
 class Pipes:
     """A program between pipes, and all that it has written; errors among the rest."""
 
-    def __init__(self, *command: str, **environment: str) -> None:
-        self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            cwd=ROOT,
-            env={**ENVIRONMENT, **environment},
-        )
-        self.input, self.output = self.process.stdin.fileno(), self.process.stdout.fileno()
+    def __init__(self, *command, **environment):
+        self.start(command, {"cwd": ROOT, "env": {**ENVIRONMENT, **environment}})
         self.begin()
-
-    def begin(self) -> None:
-        self.shown = ""
-        self._bytes = b""
-        self._seen = 0
         if os.name == "nt":  # It can't wait for a pipe with a limit.
             self._limit = threading.Timer(SECONDS, self.process.kill)
             self._limit.start()
 
-    def read(self) -> bool:
+    def begin(self):
+        """Forget what was shown so far."""
+        self.shown, self._bytes, self._seen = "", b"", 0
+
+    def start(self, command, options):
+        streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        self.process = subprocess.Popen(command, **streams, **options)
+        self.input, self.output = self.process.stdin.fileno(), self.process.stdout.fileno()
+
+    def read(self):
         """Take in what is shown next; return False once the program's side is closed."""
         if os.name != "nt" and not select.select([self.output], [], [], SECONDS)[0]:
             raise AssertionError(f"nothing more was shown in {SECONDS} s after:\n{self.shown}")
@@ -70,10 +64,10 @@ class Pipes:
         self.shown = self.text(self._bytes.decode(errors="replace"))
         return bool(more)
 
-    def text(self, written: str) -> str:
+    def text(self, written):
         return written.replace("\r\n", "\n")
 
-    def until(self, text: str) -> str:
+    def until(self, text):
         """Wait until ``text`` is shown; return what came before it since the last call."""
         while (at := self.shown.find(text, self._seen)) < 0:
             if not self.read():
@@ -81,37 +75,37 @@ class Pipes:
         before, self._seen = self.shown[self._seen : at], at + len(text)
         return before
 
-    def write(self, text: str | bytes) -> None:
+    def write(self, text):
         os.write(self.input, text.encode() if isinstance(text, str) else text)
 
-    def type(self, *lines: str) -> None:
+    def type(self, *lines):
         """Wait for the prompt and type a line at it; the same for each."""
         for line in lines:
             self.until(PROMPT)
             self.write(line + "\n")
 
-    def rest(self) -> str:
+    def rest(self):
         """Wait until the program has closed its side; return what it showed until then."""
         while self.read():
             pass
         before, self._seen = self.shown[self._seen :], len(self.shown)
         return before
 
-    def until_it_sleeps(self) -> None:
+    def until_it_sleeps(self):
         """Wait until the program waits: a moment in which any signal is seen at once."""
         command = ("ps", "-o", "stat=", "-p", str(self.process.pid))
         while not subprocess.run(command, capture_output=True).stdout.startswith(b"S"):
             pass
 
-    def signal(self, number: int) -> None:
+    def signal(self, number):
         self.until_it_sleeps()
         self.process.send_signal(number)
 
-    def close(self) -> None:
+    def close(self):
         self.process.stdin.close()
         self.process.stdout.close()
 
-    def end(self) -> None:
+    def end(self):
         """End the program by its process id if it still runs."""
         self.process.kill()
         self.process.wait()
@@ -124,7 +118,7 @@ class Pipes:
 class Terminal(Pipes):
     """A program on a pseudo-terminal of its own, and all that it has shown there."""
 
-    def __init__(self, *command: str, **environment: str) -> None:
+    def start(self, command, options):
         self.input, slave = pty.openpty()
         self.output, self.name = self.input, os.ttyname(slave)
         self.prepare(slave)
@@ -133,25 +127,23 @@ class Terminal(Pipes):
             stdin=slave,
             stdout=slave,
             stderr=slave,
-            cwd=ROOT,
-            env={**ENVIRONMENT, **environment},
             start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            **options,
         )
         os.close(slave)
-        self.begin()
 
-    def prepare(self, terminal: int) -> None:
+    def prepare(self, slave):
         """Set the terminal up before the program starts."""
 
-    def type_early(self, text: str) -> None:
+    def type_early(self, text):
         """Type while no prompt is there; wait until the system has a line of it for the program."""
         slave = os.open(self.name, os.O_RDWR | os.O_NOCTTY)
         self.write(text)
         assert select.select([slave], [], [], SECONDS)[0]
         os.close(slave)
 
-    def close(self) -> None:
+    def close(self):
         """Close the terminal, as by closing its window."""
         os.close(self.input)
 
@@ -161,30 +153,29 @@ class ProgramTest(unittest.TestCase):
 
     kind = Pipes
 
-    def start(self, *command: str, **environment: str) -> Pipes:
+    def start(self, *command, **environment):
         """Start Python with these arguments."""
         return self.ends(self.kind(sys.executable, *command, **environment))
 
-    def ends(self, program: Pipes) -> Pipes:
+    def ends(self, program):
         """See to it that a program ends with the test; return it."""
         self.addCleanup(program.end)
         return program
 
-    def start_server(self, *command: str, **environment: str) -> tuple[Pipes, str]:
+    def start_server(self, *command, **environment):
         """Start a server on a free port; return it and the port."""
         server = self.start(*(command or ("server.py", "--port", "0")), **environment)
         server.until("Listening on ")
         return server, server.until("\n").rpartition(":")[2]
 
-    def start_both(self, **environment: str) -> tuple[Pipes, Pipes]:
+    def start_both(self, **environment):
         """Return a server and a client that have met."""
         server, port = self.start_server(**environment)
         client = self.start("client.py", "--port", port, **environment)
         server.until("Connected by ")
-        server.until("\n")
         return server, client
 
-    def start_chat(self, **environment: str) -> tuple[Pipes, Pipes]:
+    def start_chat(self, **environment):
         """Return a server at its prompt, and a client that waits for its line."""
         server, client = self.start_both(**environment)
         client.type("x")
@@ -192,7 +183,7 @@ class ProgramTest(unittest.TestCase):
         client.until("Waiting for the server...\n")
         return server, client
 
-    def assert_ends(self, program: Pipes, status: int, error: str = "") -> None:
+    def assert_ends(self, program, status, error=""):
         """Check the exit status, and that it ends with this line of error or without any."""
         rest = program.rest()
         self.assertEqual(program.process.wait(SECONDS), status, program.shown)
@@ -200,7 +191,7 @@ class ProgramTest(unittest.TestCase):
         lines = re.findall(r"\w+\.py: error: .*", rest)
         self.assertEqual(lines, [error] if error else [], program.shown)
 
-    def assert_signal_ends(self, program: Pipes, number: int = signal.SIGTERM) -> None:
+    def assert_signal_ends(self, program, number=signal.SIGTERM):
         """Send a signal that ends a program, and check the status of that."""
         program.signal(number)
         self.assert_ends(program, 128 + number)

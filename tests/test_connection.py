@@ -6,7 +6,7 @@ import socket
 import unittest
 from unittest import mock
 
-from protocol import LOSS_DETECTION, MAX_MESSAGE_BYTES, Connection, Refused, wait_for_input
+from protocol import LOSS_DETECTION, MAX_MESSAGE_BYTES, Connection, Refused, wait_until_readable
 
 TEXTS = ["", "Grüße", "x", "5 take that", "/q"]
 
@@ -61,12 +61,6 @@ class ConnectionTest(unittest.TestCase):
                 self.assertEqual([connection.receive() for _ in TEXTS], TEXTS)
                 self.assertRaises(EOFError, connection.receive)
 
-    def test_long_frames_back_to_back_are_read_as_sent(self):
-        texts = ["a" * 4096, "b" * 4095, "c", "d" * 4096]
-        for text in texts:
-            self.other.send(text)
-        self.assertEqual([self.connection.receive() for _ in texts], texts)
-
     def test_a_length_over_4096_is_refused_at_once_and_nothing_is_allocated_for_it(self):
         for sent, size in ((b"\xff" * 4, 4294967295), (b"\0\0\x10\x01" + b"x" * 4097, 4097)):
             for pieces in ([sent], [sent[:1], sent[1:]]):
@@ -111,7 +105,7 @@ class ConnectionTest(unittest.TestCase):
         """So that a signal is seen in time where it can't interrupt one."""
         nothing, something = ([], [], []), ([self.near], [], [])
         with mock.patch("select.select", side_effect=[nothing, nothing, something]) as wait:
-            wait_for_input(self.near)
+            wait_until_readable(self.near)
         self.assertEqual(wait.mock_calls, [mock.call([self.near], [], [], 1)] * 3)
 
     def test_unread_input_does_not_make_a_close_a_reset(self):
@@ -135,19 +129,17 @@ class ConnectionTest(unittest.TestCase):
         with socket.create_server(("127.0.0.1", 0)) as listener:
             sock = socket.create_connection(listener.getsockname())
         self.addCleanup(sock.close)
-        try:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 5)
-        except (AttributeError, OSError):
-            self.skipTest("Wine has no keep-alive times")
         Connection(sock)
         self.assertTrue(sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
-        for name, value in LOSS_DETECTION.items():
-            if hasattr(socket, name):
-                option = getattr(socket, name)
-                self.assertEqual(sock.getsockopt(socket.IPPROTO_TCP, option), value, name)
         probing = LOSS_DETECTION["TCP_KEEPINTVL"] * LOSS_DETECTION["TCP_KEEPCNT"]
         self.assertEqual(LOSS_DETECTION["TCP_KEEPIDLE"] + probing, 45)
         self.assertEqual(LOSS_DETECTION["TCP_USER_TIMEOUT"], 45_000)
+        for name in LOSS_DETECTION.keys() & vars(socket):
+            try:
+                value = sock.getsockopt(socket.IPPROTO_TCP, getattr(socket, name))
+            except OSError:
+                self.skipTest("Wine has no keep-alive times")
+            self.assertEqual(value, LOSS_DETECTION[name], name)
 
     @mock.patch("socket.TCP_KEEPALIVE", 0x10, create=True)
     def test_macos_is_asked_by_its_own_name(self):
@@ -164,7 +156,3 @@ class ConnectionTest(unittest.TestCase):
             self.assertEqual(other.recv_bytes(), text.encode())
             other.send_bytes(text.encode())
             self.assertEqual(self.connection.receive(), text)
-
-
-if __name__ == "__main__":
-    unittest.main()

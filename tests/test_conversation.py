@@ -3,10 +3,12 @@
 import itertools
 import unittest
 
-from protocol import CLIENT, DRAWN, SERVER, Conversation, Refused, game_news
+from protocol import CLIENT, DRAWN, OTHER, SERVER, Conversation, Refused, game_news
 from tictactoe import Game, IllegalMove
 
 NONE = {CLIENT: 0, SERVER: 0, DRAWN: 0}
+TRIED = ["play", "resign", "hello", "", "0", "/q", *"123456789", "5 a remark", "10"]
+OUT_OF_TURN = "Refused('it spoke out of turn')"
 ONLY = "in a game only 1 to 9 or resign counts"
 WON = ("play", "1", "4", "2", "5", "3")  # by the server, which is X
 LOST = ("play", "1", "4", "2", "5", "9", "6")
@@ -91,16 +93,11 @@ class ConversationTest(unittest.TestCase):
 
     def test_at_the_prompt_case_and_blanks_do_not_matter_in_commands(self):
         chat, game = after(), after("play")
-        for conversation, typed, text in (
-            (chat, " /Q ", "/q"),
-            (game, "\t/Q", "/q"),
-            (chat, "/Help", "/help"),
-            (chat, " PLAY\t", "play"),
-            (game, " Resign ", "resign"),
-            (game, " 5 ", "5"),
-            (game, "5 \t Take  That ", "5 Take  That "),
-        ):
-            self.assertEqual(conversation.interpret(typed), text)
+        for typed, text in ((" /Q ", "/q"), ("/Help", "/help"), (" PLAY\t", "play")):
+            self.assertEqual(chat.interpret(typed), text)
+        for typed, text in (("\t/Q", "/q"), (" Resign ", "resign"), (" 5 ", "5")):
+            self.assertEqual(game.interpret(typed), text)
+        self.assertEqual(game.interpret("5 \t Take  That "), "5 Take  That ")
 
     def test_at_the_prompt_other_text_is_sent_as_typed(self):
         texts = (
@@ -123,62 +120,87 @@ class ConversationTest(unittest.TestCase):
 
 
 class GameNewsTest(unittest.TestCase):
-    def news(self, *texts):
-        """Return what the last of these turns tells the client and the server."""
+    def assert_news(self, texts, *told):
+        """Check what the last of these turns tells the client and the server."""
         before, last = course(*texts)[-2:]
-        return [game_news(before, last, end) for end in (CLIENT, SERVER)]
+        board = [str(last.game)] if last.game and last.turn else []
+        for end, lines in zip((CLIENT, SERVER), told):
+            self.assertEqual(game_news(before, last, end), [*board, *lines] if lines else [])
 
     def test_messages_and_a_quit_do_nothing_to_a_game(self):
         for texts in (("x",), ("x", "y"), ("/q",), ("play", "/q"), ("play", "5", "/q")):
-            self.assertEqual(self.news(*texts), [[], []])
-        self.assertEqual(self.news(*WON, "well played"), [[], []])
+            self.assert_news(texts, [], [])
+        self.assert_news((*WON, "well played"), [], [])
 
-    def test_a_game_that_starts_shows_the_board_whose_move_it_is_and_the_marks(self):
-        board = " 1 | 2 | 3\n---+---+---\n 4 | 5 | 6\n---+---+---\n 7 | 8 | 9"
-        told = [
-            [board, "You are O: the server moves."],
-            [board, "You are X: your move (1 to 9, or resign)."],
-        ]
-        self.assertEqual(self.news("play"), told)
-        told = [
-            [board, "You are X: your move (1 to 9, or resign)."],
-            [board, "You are O: the client moves."],
-        ]
-        self.assertEqual(self.news("x", "play"), told)
-
-    def test_a_move_shows_the_board_and_whose_move_it_is(self):
-        board = str(Game().play(5))
-        told = [
-            [board, "You are O: your move (1 to 9, or resign)."],
-            [board, "You are X: the client moves."],
-        ]
-        self.assertEqual(self.news("play", "5 take that"), told)
+    def test_the_start_and_a_move_show_the_board_whose_move_it_is_and_the_marks(self):
+        x, o = (f"You are {mark}: your move (1 to 9, or resign)." for mark in "XO")
+        self.assert_news(["play"], ["You are O: the server moves."], [x])
+        self.assert_news(["x", "play"], [x], ["You are O: the client moves."])
+        self.assert_news(["play", "5 take that"], [o], ["You are X: the client moves."])
 
     def test_a_win_and_a_loss_are_told_with_the_squares_and_the_score(self):
-        (board, *lost), (_, *won) = self.news(*WON)
-        self.assertEqual(board, str(after(*WON).game))
-        self.assertEqual(lost, ["You lose: the server has 1, 2, 3.", "You 0, server 1, drawn 0"])
-        self.assertEqual(won, ["You win: you have 1, 2, 3.", "You 1, client 0, drawn 0"])
-        (_, *won), (_, *lost) = self.news(*WON, *LOST)
-        self.assertEqual(won, ["You win: you have 4, 5, 6.", "You 1, server 1, drawn 0"])
-        self.assertEqual(lost, ["You lose: the client has 4, 5, 6.", "You 1, client 1, drawn 0"])
+        lost = ["You lose: the server has 1, 2, 3.", "You 0, server 1, drawn 0"]
+        won = ["You win: you have 1, 2, 3.", "You 1, client 0, drawn 0"]
+        self.assert_news(WON, lost, won)
+        won = ["You win: you have 4, 5, 6.", "You 1, server 1, drawn 0"]
+        lost = ["You lose: the client has 4, 5, 6.", "You 1, client 1, drawn 0"]
+        self.assert_news((*WON, *LOST), won, lost)
 
     def test_a_draw_is_told_with_the_score(self):
-        board = str(after(*DRAW).game)
-        score = "You 0, server 0, drawn 1", "You 0, client 0, drawn 1"
-        self.assertEqual(self.news(*DRAW), [[board, "Draw.", line] for line in score])
+        scores = "You 0, server 0, drawn 1", "You 0, client 0, drawn 1"
+        self.assert_news(DRAW, *(["Draw.", score] for score in scores))
 
-    def test_declining_is_told_without_a_score(self):
-        told = [["The server declined the game."], ["You declined the game."]]
-        self.assertEqual(self.news("play", "resign"), told)
-
-    def test_resigning_is_told_with_the_score(self):
-        told = [
-            ["You lose: you resigned.", "You 0, server 1, drawn 0"],
-            ["You win: the client resigned.", "You 1, client 0, drawn 0"],
-        ]
-        self.assertEqual(self.news("play", "1", "resign"), told)
+    def test_resigning_is_told_with_the_score_and_declining_without(self):
+        declined = ["The server declined the game."], ["You declined the game."]
+        self.assert_news(["play", "resign"], *declined)
+        lost = ["You lose: you resigned.", "You 0, server 1, drawn 0"]
+        won = ["You win: the client resigned.", "You 1, client 0, drawn 0"]
+        self.assert_news(["play", "1", "resign"], lost, won)
 
 
-if __name__ == "__main__":
-    unittest.main()
+def state(conversation):
+    """Return a conversation as what can be looked up in a set."""
+    return conversation.turn, conversation.game, tuple(conversation.score.items())
+
+
+def say(conversation, speaker, text):
+    """Return the conversation after that and None, or the same one and why it was refused."""
+    try:
+        return conversation.say(speaker, text), None
+    except (Refused, IllegalMove) as error:
+        return conversation, repr(error)
+
+
+class AgreementTest(unittest.TestCase):
+    """The two ends can't disagree: every joint state of a game, with everything tried in it."""
+
+    def test_no_joint_state_lets_the_ends_disagree_or_wait_for_each_other(self):
+        """Wire an end to the other, each with a conversation of its own, and try all in all."""
+        start = Conversation().say(CLIENT, "play"), Conversation().say(CLIENT, "play")
+        seen, ahead, ended = {state(start[0])}, [start], 0
+        while ahead:
+            ends = ahead.pop()
+            before, speaker = state(ends[0]), ends[0].turn
+            self.assertEqual(state(ends[1]), before)
+            if speaker is None or not ends[0].game_is_on:
+                ended += 1
+                continue
+            for text in TRIED:
+                out_of_turn = [say(end, OTHER[speaker], text)[1] for end in ends]
+                # What one end's person may say, the other end accepts from the wire; what is
+                # refused here is refused there, for the same reason; neither changes the state
+                # from which it was said.
+                (said, why), (heard, why_there) = (say(end, speaker, text) for end in ends)
+                self.assertEqual(
+                    (state(heard), why_there, [state(end) for end in ends], out_of_turn),
+                    (state(said), why, [before] * 2, [None if text == "/q" else OUT_OF_TURN] * 2),
+                )
+                if not why:
+                    self.assertEqual(said.turn, None if text == "/q" else OTHER[speaker])
+                if state(said) not in seen:
+                    seen.add(state(said))
+                    ahead.append((said, heard))
+        # 4,520 positions in which the game goes on, the same number of them with /q said, 958
+        # at its end, and three ways out by resigning: declined, lost, won.
+        self.assertEqual(len({game for _, game, _ in seen if game}), 5478)
+        self.assertEqual((ended, len(seen)), (4520 + 958 + 3, 2 * 4520 + 958 + 3))

@@ -8,11 +8,12 @@ import os
 import random
 import socket
 import sys
-import unittest
+from functools import partial
 
 from protocol import CLIENT, ESCAPES, OTHER, QUIT, SERVER, Chat, ChatError, Connection
-from tests.programs import SECONDS, ProgramTest
+from tests.programs import SECONDS
 from tests.test_connection import frames
+from tests.test_faults import FaultTest, read_all
 
 SEED = int(os.environ.get("FUZZ_SEED") or random.SystemRandom().randrange(2**32))
 STREAMS = int(os.environ.get("FUZZ_STREAMS") or 400)
@@ -33,9 +34,13 @@ def random_stream(dice):
             text = "".join(chr(dice.randrange(code)) for code in codes)
             stream += frames(text.encode(errors="ignore").decode())
         else:
-            size = dice.randrange(8)
-            stream += size.to_bytes(4, "big") + dice.randbytes(size)
+            stream += b"\0\0\0\4" + dice.randbytes(4)
     return stream[: dice.randrange(len(stream) + 1)] if dice.random() < 0.2 else stream
+
+
+def answer(dice, _prompt):
+    """Return what a person types."""
+    return dice.choice(WORDS)
 
 
 def harmful(shown):
@@ -43,17 +48,16 @@ def harmful(shown):
     return set(shown) & set(map(chr, ESCAPES)) - {"\n"}
 
 
-class FuzzTest(ProgramTest):
+class FuzzTest(FaultTest):
     @classmethod
     def setUpClass(cls):
         print(f"\nrepeat this with FUZZ_SEED={SEED} FUZZ_STREAMS={STREAMS}", file=sys.stderr)
 
-    def each_stream(self, run, streams):
-        """Call ``run`` with a random number generator and each end of the chat in turn."""
+    def dice(self, streams):
+        """Give a random number generator for each stream, and each end of the chat in turn."""
         for number in range(streams):
-            seed = f"{SEED}-{number}"
-            with self.subTest(seed=seed):
-                run(random.Random(seed), (CLIENT, SERVER)[number % 2])
+            with self.subTest(seed=f"{SEED}-{number}"):
+                yield random.Random(f"{SEED}-{number}"), (CLIENT, SERVER)[number % 2]
 
     def assert_quit_is_the_last(self, sent):
         """Check that the bytes an end sent are frames, and that /q is said once, at the end."""
@@ -65,59 +69,41 @@ class FuzzTest(ProgramTest):
         self.assertNotIn(QUIT, messages[:-1])
 
     def test_an_end_survives_random_streams(self):
-        self.each_stream(self.run_chat, STREAMS)
-
-    def run_chat(self, dice, me):
-        near, far = socket.socketpair()
-        near.settimeout(SECONDS)
-        far.settimeout(SECONDS)
-        with near, far:
-            far.sendall(random_stream(dice))
-            far.shutdown(socket.SHUT_WR)
-            shown = []
-            chat = Chat(Connection(near), me, lambda _: dice.choice(WORDS), shown.append)
-            if dice.random() < 0.8:
-                # All of the stream is there from the start, so that a look before a line is sent
-                # would mostly find the other end speaking out of turn.
-                chat._connection.has_input = lambda: False
-            turn = (chat.speak, chat.hear) if me == CLIENT else (chat.hear, chat.speak)
-            with contextlib.closing(chat):
-                try:
-                    while all(act() for act in turn):
-                        pass
-                except ChatError as error:
-                    why = "^the {0} broke the rules: |^the connection to the {0} was lost"
-                    self.assertRegex(str(error), why.format(OTHER[me]))
-            self.assertEqual(near.fileno(), -1)
-            self.assertFalse(harmful("\n".join(shown)))
-            self.assert_quit_is_the_last(b"".join(iter(lambda: far.recv(65536), b"")))
+        for dice, me in self.dice(STREAMS):
+            near, far = socket.socketpair()
+            with near, far:
+                far.settimeout(SECONDS)
+                far.sendall(random_stream(dice))
+                far.shutdown(socket.SHUT_WR)
+                shown = []
+                chat = Chat(Connection(near), me, partial(answer, dice), shown.append)
+                if dice.random() < 0.8:
+                    # All of the stream is there from the start, so that a look before a line is
+                    # sent would mostly find the other end speaking out of turn.
+                    chat._connection.has_input = lambda: False
+                turn = (chat.speak, chat.hear) if me == CLIENT else (chat.hear, chat.speak)
+                with contextlib.closing(chat):
+                    try:
+                        while all(act() for act in turn):
+                            pass
+                    except ChatError as error:
+                        why = "^the {0} broke the rules: |^the connection to the {0} was lost"
+                        self.assertRegex(str(error), why.format(OTHER[me]))
+                self.assertEqual(near.fileno(), -1)
+                self.assertFalse(harmful("\n".join(shown)))
+                self.assert_quit_is_the_last(read_all(far))
 
     def test_the_programs_survive_random_streams(self):
-        self.each_stream(self.run_program, STREAMS // 40)
-
-    def run_program(self, dice, me):
-        if me == SERVER:
-            program, port = self.start_server()
-            peer = socket.create_connection(("127.0.0.1", int(port)), SECONDS)
+        for dice, me in self.dice(STREAMS // 40):
             # Without a first message, the server would take it for a stranger, and wait on.
-            peer.sendall(frames("x"))
-        else:
-            with socket.create_server(("127.0.0.1", 0)) as listener:
-                program = self.start("client.py", "--port", str(listener.getsockname()[1]))
-                listener.settimeout(SECONDS)
-                peer, _ = listener.accept()
-        with peer:
-            program.write("".join(dice.choice(WORDS) + "\n" for _ in range(9)) + "/q\n")
-            with contextlib.suppress(OSError):  # It may have left already.
-                peer.sendall(random_stream(dice))
-                peer.shutdown(socket.SHUT_WR)
-            shown = program.rest()
-            errors = [line for line in shown.splitlines() if line.startswith(f"{me}.py: ")]
-            self.assertEqual(program.process.wait(), len(errors), shown)
-            self.assertRegex("".join(errors), rf"^({me}\.py: error: the [^:]*(: .*)?)?$")
-            self.assertNotIn("Traceback", shown)
-            self.assertFalse(harmful(shown))
-
-
-if __name__ == "__main__":
-    unittest.main()
+            program, peer = self.client_and_peer() if me == CLIENT else self.server_and_peer()
+            with peer:
+                program.write("".join(dice.choice(WORDS) + "\n" for _ in range(9)) + "/q\n")
+                with contextlib.suppress(OSError):  # It may have left already.
+                    peer.sendall(random_stream(dice))
+                    peer.shutdown(socket.SHUT_WR)
+                shown = program.rest()
+                errors = [line for line in shown.splitlines() if line.startswith(f"{me}.py: ")]
+                self.assertEqual(program.process.wait(), len(errors), shown)
+                self.assertRegex("".join(errors), rf"^({me}\.py: error: the [^:]*(: .*)?)?$")
+                self.assertFalse(harmful(shown))

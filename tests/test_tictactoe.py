@@ -86,7 +86,3 @@ class GameTest(unittest.TestCase):
             nodes = list(ast.walk(ast.parse(source.read())))
         imports = [node for node in nodes if isinstance(node, (ast.Import, ast.ImportFrom))]
         self.assertEqual([node.module for node in imports], ["__future__"])
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -10,7 +10,8 @@ import sys
 import time
 import unittest
 
-from tests.programs import PROMPT, ProgramTest, Terminal, termios
+from tests.programs import ProgramTest, Terminal, termios
+from tests.test_faults import no_answer, until_it_connects
 
 PYTHON = os.environ.get("TEST_WINDOWS_PYTHON")
 
@@ -18,16 +19,16 @@ PYTHON = os.environ.get("TEST_WINDOWS_PYTHON")
 class Console(Terminal):
     """A program on a Windows console, which Wine draws on a pseudo-terminal."""
 
-    def prepare(self, terminal):
-        iflag, oflag, cflag, lflag, *speeds, keys = termios.tcgetattr(terminal)
+    def prepare(self, slave):
+        iflag, oflag, cflag, lflag, *rest = termios.tcgetattr(slave)
         iflag &= ~termios.ICRNL
         lflag &= ~(termios.ECHO | termios.ICANON)
-        termios.tcsetattr(terminal, termios.TCSANOW, [iflag, oflag, cflag, lflag, *speeds, keys])
-        termios.tcsetwinsize(terminal, (500, 200))  # So that nothing scrolls or wraps.
+        termios.tcsetattr(slave, termios.TCSANOW, [iflag, oflag, cflag, lflag, *rest])
+        termios.tcsetwinsize(slave, (500, 200))  # So that nothing scrolls or wraps.
 
-    def text(self, drawn):
+    def text(self, written):
         """Return what Wine has drawn as text: it moves the cursor over blanks."""
-        drawn = re.sub(r"\x1b\[(\d*)C", lambda move: " " * int(move[1] or 1), drawn)
+        drawn = re.sub(r"\x1b\[(\d*)C", lambda move: " " * int(move[1] or 1), written)
         return re.sub(r"\x1b\[[?\d;]*[A-Za-z]|\x1b\][^\x07]*\x07", "", drawn).replace("\r", "")
 
     def write(self, text):
@@ -42,14 +43,10 @@ class WindowsTest(ProgramTest):
     def on_linux(self, *command):
         return self.ends(Terminal(sys.executable, *command))
 
-    def start_server_on(self, system):
-        server = system("server.py", "--port", "0")
-        server.until("Listening on ")
-        return server, server.until("\n").rpartition(":")[2].strip()
-
     def start_pair(self, server_system, client_system):
-        server, port = self.start_server_on(server_system)
-        client = client_system("client.py", "--port", port)
+        server = server_system("server.py", "--port", "0")
+        server.until("Listening on ")
+        client = client_system("client.py", "--port", server.until("\n").rpartition(":")[2].strip())
         client.until("Connected to ")
         return server, client
 
@@ -76,10 +73,16 @@ class WindowsTest(ProgramTest):
             self.assert_ends(client, 0)
             self.assert_ends(server, 0)
 
-    def test_ctrl_c_ends_an_end_that_waits_and_the_other_is_told(self):
-        server, _ = self.start_server_on(self.on_windows)
+    def test_ctrl_c_ends_an_end_that_waits_to_accept_or_to_connect(self):
+        server = self.on_windows("server.py", "--port", "0")
         server.until("Waiting for a client")
         self.assert_ctrl_c_ends(server)
+        with no_answer() as port:
+            client = self.on_windows("client.py", "--port", port)
+            until_it_connects(port)
+            self.assert_ctrl_c_ends(client)
+
+    def test_ctrl_c_ends_an_end_that_waits_to_hear_and_the_other_is_told(self):
         server, client = self.start_pair(self.on_windows, self.on_windows)
         server.until("Waiting for the client...")
         self.assert_ctrl_c_ends(server)
@@ -91,15 +94,3 @@ class WindowsTest(ProgramTest):
         self.assert_ctrl_c_ends(client)
         server.type("y")
         server.until("The client quit.\n")
-        with socket.socket() as full:
-            full.bind(("127.0.0.1", 0))
-            full.listen(0)
-            with socket.create_connection(full.getsockname()):  # Linux takes no second one.
-                client = self.on_windows("client.py", "--port", str(full.getsockname()[1]))
-                while not self.is_connecting(full):
-                    pass
-                self.assert_ctrl_c_ends(client)
-
-
-if __name__ == "__main__":
-    unittest.main()
