@@ -151,12 +151,12 @@ def compare(rounds, measures):
     }
 
 
-def timed(clock, count, act, *arguments):
+def timed(clock, act, count=MESSAGES):
     """Return a function that measures the time on a clock that an act takes, one of ``count``."""
 
     def measure():
         start = clock()
-        act(*arguments)
+        act(count)
         return (clock() - start) / count
 
     return measure
@@ -172,7 +172,7 @@ def pair(stack):
 def transfers(stack, size):
     """Return what measures the processor time of a message sent and received in one process."""
     return {
-        way.__name__: timed(time.process_time, MESSAGES, way(*pair(stack), size), MESSAGES)
+        way.__name__: timed(time.process_time, way(*pair(stack), size))
         for way in (ours, bare, by_multiprocessing, by_asyncio)
     }
 
@@ -184,10 +184,9 @@ def processors():
 
 
 def round_trips(stack, size):
-    """Return what measures the time in which a message goes to another process and comes back.
+    """Return what measures the time in which a message goes to another processor and back.
 
-    That process is kept on another processor. Now here and now there, as the system pleases, it
-    could take four times as long as its peer.
+    Left to the system, a process could take four times as long as its peer on the same one.
     """
     here, there = processors()
     stack.callback(os.sched_setaffinity, 0, here | there)
@@ -201,16 +200,12 @@ def round_trips(stack, size):
             echo(far, size)
         stack.callback(os.waitpid, child, 0)
         stack.callback(os.kill, child, signal.SIGKILL)
-        exchange = way(near, near, size)
-        measures[way.__name__] = timed(time.perf_counter, MESSAGES, exchange, MESSAGES)
+        measures[way.__name__] = timed(time.perf_counter, way(near, near, size))
     return measures
 
 
 def run_pair(server, client, turns):
-    """Let two programs, each on a processor of its own, take turns with what waits in a pipe.
-
-    Return the processor time of both, in seconds.
-    """
+    """Return the processor time that two programs take for what waits in a pipe, in seconds."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "cwd": ROOT, "env": ENVIRONMENT}
     first = subprocess.Popen([sys.executable, *server], **pipes)
@@ -233,44 +228,37 @@ def run_pair(server, client, turns):
 
 def whole_turns(_stack):
     """Return what measures the processor time of a turn in both programs, without their start."""
-
-    def measure_of(*pair):
-        return lambda: (run_pair(*pair, TURNS) - run_pair(*pair, 1)) / (2 * TURNS)
-
+    pairs = {
+        "ours": (["server.py", "--port", "0"], ["client.py", "--port"]),
+        "the shortest pair": (["-c", PAIR_SERVER], ["-c", PAIR_CLIENT]),
+    }
     return {
-        "ours": measure_of(["server.py", "--port", "0"], ["client.py", "--port"]),
-        "the shortest pair": measure_of(["-c", PAIR_SERVER], ["-c", PAIR_CLIENT]),
+        name: lambda pair=pair: (run_pair(*pair, TURNS) - run_pair(*pair, 1)) / (2 * TURNS)
+        for name, pair in pairs.items()
     }
 
 
 def walk(game):
     """Return how many games go on from this one, walked through the public interface."""
-    if game.is_over:
-        return 1
-    return sum(walk(game.play(square)) for square in game.legal_moves)
+    return game.is_over or sum(walk(game.play(square)) for square in game.legal_moves)
 
 
 def walk_children(state):
     """Do the same in OpenSpiel's interface, a new state for each move, as ours."""
-    if state.is_terminal():
-        return 1
-    return sum(walk_children(state.child(action)) for action in state.legal_actions())
+    return state.is_terminal() or sum(walk_children(state.child(a)) for a in state.legal_actions())
 
 
 def walks(_stack):
     """Return what measures the time in which all 255,168 games are walked."""
-    measures = {"ours": timed(time.perf_counter, 1, walk, Game())}
+    measures = {"ours": timed(time.perf_counter, lambda _: walk(Game()), 1)}
     with contextlib.suppress(ImportError):
         start = importlib.import_module("pyspiel").load_game("tic_tac_toe").new_initial_state()
-        measures["OpenSpiel, child()"] = timed(time.perf_counter, 1, walk_children, start)
+        measures["OpenSpiel"] = timed(time.perf_counter, lambda _: walk_children(start), 1)
     return measures
 
 
 def memory_growth():
-    """Return the growth of each program's resident memory, in KiB, over so many turns.
-
-    Of twelve turns, ten are a game that is played to a draw.
-    """
+    """Return the growth of each program's resident memory, in KiB, over chat and games."""
     lines = ("hello", "play", *"513746829", "bye")
     server = Pipes(sys.executable, "server.py", "--port", "0")
     server.until("Listening on ")

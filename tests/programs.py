@@ -24,8 +24,7 @@ SECONDS = 20  # A step that takes longer has failed.
 # Without a flush, what is printed stays in the program for long.
 ENVIRONMENT = {**os.environ, "PYTHONUNBUFFERED": "", "PYTHONUTF8": "1", "TERM": "dumb"}
 
-needs_signals = unittest.skipIf(os.name == "nt", "Windows can't send a signal to one program")
-needs_terminal = unittest.skipUnless(pty, "Windows has no pseudo-terminals")
+needs_terminal = unittest.skipUnless(pty, "Windows has no pseudo-terminals and no such signals")
 
 
 def changed(change, program, *arguments):
@@ -85,11 +84,10 @@ class Pipes:
             self.write(line + "\n")
 
     def rest(self):
-        """Wait until the program has closed its side; return what it showed until then."""
+        """Wait until the program has closed its side; return what it showed since the last call."""
         while self.read():
             pass
-        before, self._seen = self.shown[self._seen :], len(self.shown)
-        return before
+        return self.shown[self._seen :]
 
     def until_it_sleeps(self):
         """Wait until the program waits: a moment in which any signal is seen at once."""
@@ -121,20 +119,10 @@ class Terminal(Pipes):
     def start(self, command, options):
         self.input, slave = pty.openpty()
         self.output, self.name = self.input, os.ttyname(slave)
-        self.prepare(slave)
-        self.process = subprocess.Popen(
-            command,
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-            **options,
-        )
+        streams = dict.fromkeys(("stdin", "stdout", "stderr"), slave)
+        options["preexec_fn"] = lambda: os.setsid() or fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        self.process = subprocess.Popen(command, **streams, **options)
         os.close(slave)
-
-    def prepare(self, slave):
-        """Set the terminal up before the program starts."""
 
     def type_early(self, text):
         """Type while no prompt is there; wait until the system has a line of it for the program."""

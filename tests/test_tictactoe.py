@@ -53,24 +53,18 @@ class GameTest(unittest.TestCase):
                 self.assertEqual((game.winner, game.winning_squares), ("X", line))
                 self.assertEqual((game.is_over, game.legal_moves), (True, ()))
 
-    def test_two_lines_at_once_win_with_the_squares_of_both(self):
+    def test_two_lines_at_once_win_with_the_squares_of_both_and_a_draw_has_no_winner(self):
         game = after(1, 2, 3, 4, 7, 6, 9, 8, 5)
         self.assertEqual((game.winner, game.winning_squares), ("X", (1, 3, 5, 7, 9)))
-
-    def test_a_draw_has_no_winner(self):
         game = after(5, 1, 3, 7, 4, 6, 8, 2, 9)
         self.assertEqual((game.is_over, game.winner, game.winning_squares), (True, None, ()))
 
     def test_illegal_moves_are_value_errors_that_say_why(self):
-        for game, square, why in (
-            (after(5), 5, "5 is not free"),
-            (Game(), 0, "0 is not free"),
-            (Game(), 10, "10 is not free"),
-            (after(1, 4, 2, 5, 3), 9, "the game is over"),
-        ):
-            with self.subTest(why), self.assertRaises(ValueError) as caught:
-                game.play(square)
-            self.assertEqual((type(caught.exception), str(caught.exception)), (IllegalMove, why))
+        over = after(1, 4, 2, 5, 3)
+        for game, square in ((after(5), 5), (Game(), 0), (Game(), 10), (over, 9)):
+            why = "the game is over" if game is over else f"{square} is not free"
+            self.assertRaisesRegex(IllegalMove, f"^{why}$", game.play, square)
+        self.assertTrue(issubclass(IllegalMove, ValueError))
 
     def test_a_game_is_a_value_that_no_move_changes(self):
         one, same, other = after(3, 2, 1), Game("XOX456789"), after(1, 3, 2)

@@ -10,7 +10,7 @@ import sys
 import time
 import unittest
 
-from tests.programs import ProgramTest, Terminal, termios
+from tests.programs import ProgramTest, Terminal
 from tests.test_faults import no_answer, until_it_connects
 
 PYTHON = os.environ.get("TEST_WINDOWS_PYTHON")
@@ -19,12 +19,10 @@ PYTHON = os.environ.get("TEST_WINDOWS_PYTHON")
 class Console(Terminal):
     """A program on a Windows console, which Wine draws on a pseudo-terminal."""
 
-    def prepare(self, slave):
-        iflag, oflag, cflag, lflag, *rest = termios.tcgetattr(slave)
-        iflag &= ~termios.ICRNL
-        lflag &= ~(termios.ECHO | termios.ICANON)
-        termios.tcsetattr(slave, termios.TCSANOW, [iflag, oflag, cflag, lflag, *rest])
-        termios.tcsetwinsize(slave, (500, 200))  # So that nothing scrolls or wraps.
+    def start(self, command, options):
+        # Nothing scrolls or wraps on so many rows and columns.
+        settings = 'stty -icrnl -echo -icanon rows 500 cols 200; exec "$@"'
+        super().start(("sh", "-c", settings, "sh", *command), options)
 
     def text(self, written):
         """Return what Wine has drawn as text: it moves the cursor over blanks."""
