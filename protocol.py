@@ -65,7 +65,7 @@ class Connection:
         if len(message) > MAX_MESSAGE_BYTES:
             raise Refused(f"it takes {len(message)} bytes, the limit is {MAX_MESSAGE_BYTES}")
         # In one call: Nagle's algorithm would hold the message back until the other end has
-        # acknowledged the header, and an acknowledgement may be delayed.
+        # acknowledged the header, and an acknowledgment may be delayed.
         self._sock.sendall(HEADER.pack(len(message)) + message)
 
     def receive(self) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 try:
     import fcntl
     import pty
+    import readline
     import termios
 except ImportError:  # Windows
     pty = None
@@ -24,7 +25,9 @@ SECONDS = 20  # A step that takes longer has failed.
 # Without a flush, what is printed stays in the program for long.
 ENVIRONMENT = {**os.environ, "PYTHONUNBUFFERED": "", "PYTHONUTF8": "1", "TERM": "dumb"}
 
-needs_terminal = unittest.skipUnless(pty, "Windows has no pseudo-terminals and no such signals")
+posix_only = unittest.skipUnless(pty, "Windows has no pseudo-terminals and no such signals")
+
+LIBEDIT = bool(pty) and "libedit" in str(readline.__doc__)
 
 
 def changed(change, program, *arguments):
@@ -185,7 +188,7 @@ class ProgramTest(unittest.TestCase):
         self.assert_ends(program, 128 + number)
 
 
-@needs_terminal
+@posix_only
 class TerminalTest(ProgramTest):
     """A test with programs on terminals, which it ends."""
 
