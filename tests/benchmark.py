@@ -25,7 +25,6 @@ from protocol import HEADER, Connection
 from tests.programs import ENVIRONMENT, PROMPT, ROOT, Pipes
 from tictactoe import Game
 
-SIZES = (16, 4096)
 MESSAGES = 500  # in one measurement
 TURNS = 4000  # in one measurement
 MEMORY_TURNS = 100_000
@@ -281,8 +280,8 @@ def main():
     print(f"{sys.implementation.name} {sys.version.partition(' ')[0]}, {sys.platform}")
     print(f"\n{'':50}{'median':>12}{'ours to it':>12}")
     for title, measured, rounds, *size in (
-        *(("processor time, a message of {} bytes", transfers, 60, size) for size in SIZES),
-        *(("round trip, a message of {} bytes", round_trips, 60, size) for size in SIZES),
+        *(("processor time, a message of {} bytes", transfers, 60, size) for size in (16, 4096)),
+        *(("round trip, a message of {} bytes", round_trips, 60, size) for size in (16, 4096)),
         ("processor time, a turn in both programs", whole_turns, 20),
         ("all 255,168 games", walks, 10),
     ):

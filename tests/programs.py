@@ -51,8 +51,8 @@ class Pipes:
         self.shown, self._bytes, self._seen = "", b"", 0
 
     def start(self, command, options):
-        streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-        self.process = subprocess.Popen(command, **streams, **options)
+        options.update(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.process = subprocess.Popen(command, **options)
         self.input, self.output = self.process.stdin.fileno(), self.process.stdout.fileno()
 
     def read(self):
@@ -122,9 +122,9 @@ class Terminal(Pipes):
     def start(self, command, options):
         self.input, slave = pty.openpty()
         self.output, self.name = self.input, os.ttyname(slave)
-        streams = dict.fromkeys(("stdin", "stdout", "stderr"), slave)
-        options["preexec_fn"] = lambda: os.setsid() or fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-        self.process = subprocess.Popen(command, **streams, **options)
+        options.update(stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
+        options["preexec_fn"] = lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        self.process = subprocess.Popen(command, **options)
         os.close(slave)
 
     def type_early(self, text):

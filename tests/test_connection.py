@@ -78,8 +78,8 @@ class ConnectionTest(unittest.TestCase):
 
     def test_an_end_inside_a_frame_is_refused(self):
         for part in (b"\0", b"\0\0\0", b"\0\0\0\2", b"\0\0\0\2/"):
-            connection = Connection(mock.Mock(**{"recv.side_effect": [part, b""]}))
-            self.assert_refused("it ended inside a frame", connection.receive)
+            sock = mock.Mock(**{"recv.side_effect": [part, b""]})
+            self.assert_refused("it ended inside a frame", Connection(sock).receive)
 
     def test_has_input_tells_of_a_part_a_second_frame_and_the_end(self):
         self.assertFalse(self.connection.has_input())

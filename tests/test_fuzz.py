@@ -1,7 +1,4 @@
-"""Random streams, and random text in good frames, at both programs' ends of the chat.
-
-The seed is printed; FUZZ_SEED repeats a run, FUZZ_STREAMS sets the number of streams.
-"""
+"""Random streams at both ends. FUZZ_SEED repeats a run, FUZZ_STREAMS sets the number of streams."""
 
 import contextlib
 import os

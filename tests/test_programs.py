@@ -26,9 +26,8 @@ class ScreenTest(ProgramTest):
         client.process.stdin.close()
         self.assert_ends(client, 0)
         self.assert_ends(server, 0)
-        answers = re.findall(r"^(?:Client|Server|The).*", client.shown + server.shown, re.M)
-        told = ["Server: eins", "Server: zwei", "Client: one", "Client: two", "The client quit."]
-        self.assertEqual(answers, told)
+        answers = re.findall(r"^(?:Client|Server|The).*", server.shown, re.M)
+        self.assertEqual(answers, ["Client: one", "Client: two", "The client quit."])
         self.assertIn(f"{PROMPT}/help\n{HELP_TEXT}\n{PROMPT}two\n", client.shown)
         self.assertTrue(client.shown.endswith(f"Server: zwei\n{PROMPT}\n"))
 
@@ -83,7 +82,8 @@ class TypingTest(TerminalTest):
             client.write("pasted one\npasted two\n")
             server.type("a")
             server.until("Client: pasted two\n")
-            client.until("two\nWaiting for the server...\n")
+            client.until("Server: a\n")
+            client.until("Waiting for the server...\n")
             client.type_early("early three\nearly four\n/q\n")
             for line in ("Client: early three\n", "Client: early four\n", "The client quit.\n"):
                 server.write("b\n")
@@ -156,8 +156,8 @@ class AddressTest(ProgramTest):
 
 class ArgumentsTest(unittest.TestCase):
     def output(self, *command, **options):
-        run = {"cwd": ROOT, "stderr": subprocess.PIPE, "text": True, "timeout": SECONDS, **options}
-        return subprocess.run([sys.executable, *command], stdout=subprocess.PIPE, **run)
+        options = {"cwd": ROOT, "capture_output": True, "text": True, "timeout": SECONDS, **options}
+        return subprocess.run([sys.executable, *command], **options)
 
     def test_help_tells_the_defaults(self):
         for program, lowest in (("server.py", 0), ("client.py", 1)):

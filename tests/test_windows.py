@@ -1,7 +1,6 @@
-"""Python for Windows on consoles under Wine, driven from here.
+"""What the suite can't see on Windows: keys on consoles, which Wine draws here, and other systems.
 
-The suite itself runs on Windows, too; this adds what it can't see there: keys and Ctrl-C on
-consoles, and chats with a program on this system. TEST_WINDOWS_PYTHON names python.exe.
+TEST_WINDOWS_PYTHON names python.exe.
 """
 
 import os
@@ -10,7 +9,7 @@ import sys
 import time
 import unittest
 
-from tests.programs import ProgramTest, Terminal
+from tests.programs import SECONDS, ProgramTest, Terminal
 from tests.test_faults import no_answer, until_it_connects
 
 PYTHON = os.environ.get("TEST_WINDOWS_PYTHON")
@@ -51,7 +50,7 @@ class WindowsTest(ProgramTest):
     def assert_ctrl_c_ends(self, program):
         start = time.monotonic()
         program.write("\x03")
-        self.assertEqual(program.process.wait(20), 130, program.shown)
+        self.assertEqual(program.process.wait(SECONDS), 130, program.shown)
         self.assertLess(time.monotonic() - start, 1.5)
 
     def test_a_chat_and_a_game_between_consoles_and_with_another_system(self):
