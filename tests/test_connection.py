@@ -26,12 +26,12 @@ class ConnectionTest(unittest.TestCase):
         self.connection, self.other = Connection(self.near), Connection(self.far)
 
     def meet(self):
-        """Return a connection over TCP, and the socket at its other end."""
+        """Return both ends of a TCP connection."""
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            far = socket.create_connection(listener.getsockname(), 10)
-            near = Connection(listener.accept()[0])
-        self.addCleanup(far.close)
-        return near, far
+            ends = socket.create_connection(listener.getsockname(), 10), listener.accept()[0]
+        for sock in ends:
+            self.addCleanup(sock.close)
+        return ends
 
     def assert_refused(self, why, act, *arguments):
         self.assertRaisesRegex(Refused, f"^{why}$", act, *arguments)
@@ -105,11 +105,12 @@ class ConnectionTest(unittest.TestCase):
         self.assertEqual(wait.mock_calls, [mock.call([self.near], [], [], 1)] * 3)
 
     def test_unread_input_does_not_make_a_close_a_reset(self):
-        near, far = self.meet()
+        far, near = self.meet()
         far.sendall(b"\0" * 10_000)
-        near.wait()
-        near.send("/q")
-        near.close()
+        connection = Connection(near)
+        connection.wait()
+        connection.send("/q")
+        connection.close()
         self.assertEqual((far.recv(100), far.recv(100)), (frames("/q"), b""))
 
     def test_a_reset_connection_can_be_closed(self):
@@ -119,7 +120,7 @@ class ConnectionTest(unittest.TestCase):
         sock.close.assert_called_once_with()
 
     def test_the_system_is_asked_to_notice_a_vanished_host_within_a_minute(self):
-        _, sock = self.meet()
+        sock, _ = self.meet()
         Connection(sock)
         self.assertTrue(sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
         probing = LOSS_DETECTION["TCP_KEEPINTVL"] * LOSS_DETECTION["TCP_KEEPCNT"]
