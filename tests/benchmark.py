@@ -177,7 +177,6 @@ def transfers(stack, size):
 
 
 def processors():
-    """Return one processor and the others, or the same for both."""
     first, *others = sorted(os.sched_getaffinity(0))
     return {first}, set(others or [first])
 

@@ -47,7 +47,6 @@ class Pipes:
             self._limit.start()
 
     def begin(self):
-        """Forget what was shown so far."""
         self.shown, self._bytes, self._seen = "", b"", 0
 
     def start(self, command, options):
@@ -145,7 +144,6 @@ class ProgramTest(unittest.TestCase):
     kind = Pipes
 
     def start(self, *command, **environment):
-        """Start Python with these arguments."""
         return self.ends(self.kind(sys.executable, *command, **environment))
 
     def ends(self, program):

@@ -237,11 +237,13 @@ class SignalTest(TerminalTest):
         client.type("/q")
         self.assert_ends(client, 0)
 
-    def test_ctrl_break_on_windows_is_a_signal_too(self):
-        change = "import server, signal; signal.SIGBREAK = signal.SIGUSR1; exit(server.main())"
-        server = self.start("-c", change, "--port", "0")
-        server.until("Waiting for a client")
-        self.assert_signal_ends(server, signal.SIGUSR1)
+    @mock.patch("signal.SIGBREAK", 21, create=True)
+    @mock.patch.dict("sys.modules", readline=mock.Mock(__doc__="made of libedit"))
+    def test_ctrl_break_on_windows_is_a_signal_too_and_sighup_none_with_libedit(self):
+        with mock.patch("signal.signal") as handle:
+            protocol.handle_signals()
+        handled = {call.args[0] for call in handle.mock_calls}
+        self.assertEqual(handled, {signal.SIGINT, signal.SIGTERM, 21})
 
 
 class OutputTest(FaultTest):
