@@ -9,8 +9,8 @@ import sys
 import protocol
 from protocol import CLIENT, Chat, Connection
 
-# On Windows, Ctrl-C does not interrupt an attempt to connect, so each is short. But it must last
-# longer than a second, as only then does Windows tell that one was refused.
+# On Windows, Ctrl-C does not interrupt an attempt to connect, so each is short. It is longer than
+# a second, because Windows takes that long to report that an attempt was refused.
 ATTEMPT_SECONDS = 1.25
 ATTEMPTS = 16
 

@@ -1,8 +1,8 @@
 """What both programs agree on and do alike.
 
-There are four parts, and each needs only those before it: 1. the frame that carries a message;
-2. what messages mean; 3. one end of the chat; 4. the person's side, which is the prompt, the
-screen, errors, signals and the command line.
+There are four parts, and each needs only those before it: the frame that carries a message, in
+Connection; what messages mean, in Conversation; one end of the chat, in Chat; the person's side,
+from show() on, which is the prompt, the screen, errors, signals and the command line.
 """
 
 from __future__ import annotations
@@ -22,13 +22,11 @@ from typing import NamedTuple
 
 from tictactoe import OTHER_MARK, Game, IllegalMove
 
-# Part 1: the frame.
-
 MAX_MESSAGE_BYTES = 4096
 HEADER = struct.Struct(">I")  # ">": big-endian, "I": unsigned, 4 bytes
 
-# With these the system gives up a connection after 45 seconds: 20 of silence and then 5 probes,
-# 5 seconds apart, without an answer; or 45 in which what was sent is not acknowledged.
+# After 20 seconds of silence the system sends 5 probes, 5 seconds apart, and gives up if none is
+# answered. It also gives up if what was sent is not acknowledged for 45 seconds.
 LOSS_DETECTION = {
     "TCP_KEEPIDLE": 20,  # seconds
     "TCP_KEEPALIVE": 20,  # seconds; the name of TCP_KEEPIDLE on macOS
@@ -57,15 +55,15 @@ class Connection:
         detect_loss(sock)
 
     def send(self, text: str) -> None:
-        """Send one message. Raises Refused, and sends nothing, if it is too long or no text."""
+        """Send one message. Raises Refused, and sends nothing, if it is too long or is not text."""
         try:
             message = text.encode()
         except UnicodeEncodeError as error:
             raise Refused("it holds bytes that are not text") from error
         if len(message) > MAX_MESSAGE_BYTES:
             raise Refused(f"it takes {len(message)} bytes, the limit is {MAX_MESSAGE_BYTES}")
-        # In one call: Nagle's algorithm would hold the message back until the other end has
-        # acknowledged the header, and an acknowledgment may be delayed.
+        # With a call for each, Nagle's algorithm would hold the message back until the other end
+        # has acknowledged the header, and an acknowledgment may be delayed.
         self._sock.sendall(HEADER.pack(len(message)) + message)
 
     def receive(self) -> str:
@@ -97,7 +95,7 @@ class Connection:
         self._received += more
 
     def has_input(self) -> bool:
-        """Return whether anything has arrived: a part of a frame, or the end of the stream."""
+        """Return whether anything has arrived, even a part of a frame or the end of the stream."""
         return bool(self._received or select.select([self._sock], [], [], 0)[0])
 
     def wait(self) -> None:
@@ -108,7 +106,7 @@ class Connection:
     def close(self) -> None:
         """Close the socket."""
         # With input unread, the system would reset the connection, and what was sent last could
-        # be lost with it.
+        # be lost with it. One read takes all that an end sends which keeps the rules.
         with contextlib.suppress(OSError):
             if select.select([self._sock], [], [], 0)[0]:
                 self._sock.recv(1 << 20)
@@ -126,12 +124,10 @@ def detect_loss(sock: socket.socket) -> None:
 
 def wait_until_readable(sock: socket.socket) -> None:
     """Wait until there is data at a socket, its end or, if it listens, a client."""
-    # On Windows, Ctrl-C does not interrupt a wait. Python sees it between two short ones.
+    # On Windows, Ctrl-C does not interrupt a wait, so each is short. Python handles it after that.
     while not select.select([sock], [], [], 1)[0]:
         pass
 
-
-# Part 2: what messages mean.
 
 CLIENT, SERVER, DRAWN = "client", "server", "drawn"
 OTHER = {CLIENT: SERVER, SERVER: CLIENT}
@@ -160,15 +156,16 @@ class Conversation(NamedTuple):
 
     @property
     def is_invitation(self) -> bool:
-        """Whether a game is on in which no move was made, so that it can still be declined."""
+        """Whether a game is on that has no move yet. It can still be declined."""
         return self.game == Game()
 
     def interpret(self, typed: str) -> str:
         """Return the words to say for a typed line: HELP, or what say() takes.
 
-        A command may be typed in any case and with blanks around it; what is said is exact. Raises
-        Refused for one word that begins with a slash and is no command.
+        A command may be typed in any case and with blanks around it. Raises Refused for one word
+        that begins with a slash and is no command.
         """
+        # say() takes a command only in its exact form, and a move only with one space after it.
         words = typed.split(maxsplit=1)
         text = " ".join(words)
         if text.lower() in (QUIT, HELP, RESIGN if self.game_is_on else PLAY):
@@ -235,8 +232,6 @@ def result(before: Conversation, after: Conversation, me: str) -> list[str]:
     return [str(after.game), line, score]
 
 
-# Part 3: one end of the chat.
-
 PROMPT = "Enter Input > "
 HINT = "/q quits, play starts a game, /help lists more"
 NOT_SENT = "Your last line was not sent."
@@ -254,7 +249,8 @@ ESCAPES = {
     code: ascii(chr(code))[1:-1]
     for code in (
         # Control characters (C0, DEL, C1) move the cursor, ring, and begin the sequences that
-        # change the terminal. Some break lines, as do two separators; that could forge a prompt.
+        # change the terminal. Some of them, and two separators, break the line, so that a message
+        # could imitate a prompt.
         *(*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029),
         # All with the property Bidi_Control (Unicode annex 9) reorder the text around them and
         # are not seen themselves: marks, embeddings, overrides and isolates.
@@ -269,7 +265,7 @@ Show = Callable[[str], None]
 
 
 class ChatError(Exception):
-    """Ends the chat; the text is the sentence that the person here is told."""
+    """Ends the chat, or keeps it from starting; the text is what the person here is told."""
 
 
 class Chat:
@@ -294,8 +290,9 @@ class Chat:
         while self._conversation.turn == self._me:
             typed = self._ask(PROMPT)
             if self._connection.has_input():
-                # In this end's turn, the other one can only have quit, be gone or break the rules.
-                if typed.strip().lower() not in ("", QUIT):
+                # It came in this end's turn, so it ends the chat: the other end has quit, is gone
+                # or breaks the rules. That shows only now, as nothing is read while one types.
+                if typed.strip().lower() not in ("", QUIT, HELP):
                     self._show(NOT_SENT)
                 return self._receive()
             try:
@@ -315,7 +312,7 @@ class Chat:
         return self._receive()
 
     def close(self) -> None:
-        """Say /q, unless one of the ends has, and close the connection."""
+        """Say /q, unless either end has said it, and close the connection."""
         if self._conversation.turn:
             with contextlib.suppress(OSError):  # The connection is lost.
                 self._connection.send(QUIT)
@@ -363,15 +360,12 @@ class Chat:
         return ChatError(sentence)
 
 
-# Part 4: the person's side.
-
-
 def show(line: str) -> None:
     """Print a line at once. Leave the program if nobody can read it any more."""
     try:
         print(line, flush=True)
     except OSError:
-        # Python flushes it once more at the end, and would complain if that failed.
+        # Python flushes standard output again at its end, and would complain if that failed.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit()
 
@@ -397,13 +391,13 @@ def ask(prompt: str) -> str:
 
 def exit_on_signal(number: int, _frame: object) -> None:
     """Leave the program, with the exit status that shells give to a signal."""
-    signal.signal(number, signal.SIG_DFL)  # A second one ends the program at once.
+    signal.signal(number, signal.SIG_DFL)  # The same again ends the program at once.
     sys.exit(128 + number)
 
 
 def discard_typed() -> None:
-    """Discard what was typed and not taken: the shell would take it for commands."""
-    # ImportError: this is Windows. OSError: there is no terminal.
+    """Discard what was typed and not taken, or the shell would run it as commands."""
+    # ImportError: Windows has no termios. OSError: there is no terminal.
     with contextlib.suppress(ImportError, OSError):
         import termios
 
@@ -422,8 +416,8 @@ def address_text(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
 def no_connection(attempt: str, host: str, port: int, error: Exception, advice: str) -> ChatError:
     """Return the ChatError for an attempt, "listen on" or "connect to", that has failed."""
     if isinstance(error, (socket.gaierror, UnicodeError)):
-        return ChatError(f"there is no host {host}; check --host")
-    # create_server() adds the address, in parentheses, to what the system says.
+        return ChatError(f"cannot find the host {host}; check --host")
+    # A timeout has no strerror. create_server() adds the address to it, in parentheses.
     why, _, _ = (getattr(error, "strerror", None) or str(error)).partition(" (")
     return ChatError(f"cannot {attempt} {host} port {port}: {why}; {advice}")
 
@@ -439,28 +433,30 @@ def parse_arguments(description: str, lowest_port: int) -> tuple[str, int]:
         parser.error(f"argument --port: {arguments.port} is not in {lowest_port} to 65535")
     if not (sys.stdin and sys.stdout and sys.stderr):
         parser.error("standard input, output and error must be open")
-    return arguments.host.strip("[]"), arguments.port  # The server prints [::1].
+    return arguments.host.strip("[]"), arguments.port  # As the server prints it: [::1].
 
 
 def prepare_streams() -> None:
-    """Let input and output take any bytes and characters; give a terminal's input its editing."""
+    """Let input and output take any bytes and characters; turn line editing on at a terminal."""
     # Bytes that are not text become characters that Connection.send() refuses.
     for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace")):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=errors)
     if sys.stdin.isatty():
         with contextlib.suppress(ImportError):  # Windows has no readline.
-            importlib.import_module("readline")  # With it, input() has editing and history.
+            importlib.import_module("readline")  # It changes input().
 
 
 def handle_signals() -> None:
     """Let the signals that end a program leave it by way of exit_on_signal()."""
     names = ["SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"]
     if "libedit" in str(getattr(sys.modules.get("readline"), "__doc__", "")):
-        names.remove("SIGHUP")  # On a Mac: once its terminal is closed, input() would never return.
+        # As on a Mac. Its input() never returns once the terminal is closed, not even for a signal
+        # that Python handles. The system's own way ends the program.
+        names.remove("SIGHUP")
     for name in names:
         number = getattr(signal, name, None)  # No system has all of them.
-        if number and signal.getsignal(number) != signal.SIG_IGN:  # As it is under nohup.
+        if number and signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP.
             signal.signal(number, exit_on_signal)
 
 
@@ -475,7 +471,7 @@ def run(program: Callable[[str, int], None], description: str, lowest_port: int)
         report(error)
         return 1
     except SystemExit:
-        with contextlib.suppress(SystemExit):  # show() may end in one, too.
+        with contextlib.suppress(SystemExit):  # Of the two, the first one counts.
             show("")  # The cursor stands after the prompt or ^C.
         raise
     finally:

@@ -27,7 +27,7 @@ def serve(host: str, port: int) -> None:
                 try:
                     goes_on = chat.hear()
                 except ChatError as error:
-                    protocol.report(error)  # It left, or is no client. Wait for the next.
+                    protocol.report(error)  # The client left, or is none.
                     continue
                 listener.close()  # From now on the system refuses others.
                 while goes_on:
@@ -43,8 +43,9 @@ def listen(host: str, port: int) -> socket.socket:
         ipv4 = [entry for entry in found if entry[0] == socket.AF_INET]
         family, _, _, _, address = (ipv4 or found)[0]
         dual_stack = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
-        # create_server() sets SO_REUSEADDR, so that a restart on the same port works. It does not
-        # on Windows, where that option would let a second server take a port that is in use.
+        # create_server() sets SO_REUSEADDR, so that a restart on the same port works. On Windows,
+        # where it works anyway, that option would let a second server take a port that is in use,
+        # so create_server() does not set it there.
         return socket.create_server(address, family=family, dualstack_ipv6=dual_stack)
     except (OSError, UnicodeError) as error:  # UnicodeError: no host can have such a name.
         advice = "choose another --port or --host"
@@ -56,7 +57,7 @@ def accept(listener: socket.socket) -> Chat:
     protocol.show("Waiting for a client... (Ctrl-C quits)")
     while True:
         protocol.wait_until_readable(listener)
-        with contextlib.suppress(OSError):  # Some systems tell so that it has left again.
+        with contextlib.suppress(OSError):  # On some systems, if the client has left already.
             sock, address = listener.accept()
             break
     protocol.show(f"Connected by {protocol.address_text(address)}")

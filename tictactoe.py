@@ -5,7 +5,7 @@ from __future__ import annotations
 ROWS = ((1, 2, 3), (4, 5, 6), (7, 8, 9))
 LINES = (*ROWS, *zip(*ROWS), (1, 5, 9), (3, 5, 7))
 OTHER_MARK = {"X": "O", "O": "X"}
-# Each position that was met, by its board. The 255,168 games share 5,478 positions.
+# Each position is made once and kept, by its board: all 255,168 games have but 5,478 positions.
 POSITIONS: dict[str, Game] = {}
 
 
@@ -33,7 +33,7 @@ class Game:
     def __init__(self, board: str = "123456789") -> None:
         """Set up a game from the nine squares: each a mark or, while free, its number."""
         free = tuple(square for square in range(1, 10) if str(square) in board)
-        # Free squares differ by their numbers, so only marks can be three alike.
+        # Free squares differ by their numbers, so a line of three alike is a line of marks.
         won = [line for line in LINES if len({board[square - 1] for square in line}) == 1]
         self._board = board
         self.to_move = "X" if len(free) % 2 else "O"

@@ -87,7 +87,7 @@ class ConnectingTest(FaultTest):
     def test_an_unknown_host(self):
         for program in ("server.py", "client.py"):
             for host in ("nobody.invalid", "a..b"):
-                error = f"{program}: error: there is no host {host}; check --host"
+                error = f"{program}: error: cannot find the host {host}; check --host"
                 self.assert_ends(self.start(program, "--host", host), 1, error)
 
     @mock.patch("socket.create_connection", side_effect=socket.timeout("timed out"))

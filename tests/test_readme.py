@@ -67,7 +67,7 @@ class ReadmeTest(ProgramTest):
             error = re.sub(r"localhost port \d+", "HOST port PORT", error)
             # What the system says is the system's.
             error = re.sub(r"(PORT: )[^;]*(; [ci])", r"\1...\2", error)
-            told.append(error.replace("no host a..b;", "no host HOST;"))
+            told.append(error.replace("the host a..b;", "the host HOST;"))
 
         with socket.socket() as bound:
             bound.bind(("127.0.0.1", 0))
