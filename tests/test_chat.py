@@ -142,7 +142,7 @@ class ChatTest(unittest.TestCase):
 
     def test_a_loss_while_one_types_is_told_on_enter_and_that_the_line_was_not_sent(self):
         for lose in LOSSES:
-            client, server = self.meet("x")
+            client, server = self.meet("x", "y", "z")
             lose(client.sock)
             self.assert_fails("the connection to the client was lost", server.type, "y")
             self.assertEqual(server.news()[-2:], [PROMPT, NOT_SENT])
@@ -208,5 +208,5 @@ class ChatTest(unittest.TestCase):
         self.assertEqual(server.news()[1:], ["Client: " + text.encode("unicode_escape").decode()])
 
     def test_every_other_script_is_shown_as_it_is(self):
-        text = "é e\u0301 שלום عربي 🏳️‍🌈 👨‍👩‍👧 🏴󠁧󠁢󠁳󠁣󠁴󠁿 1️⃣ می\u200cخواهم ไทย\u200b 日本語\u3000 \\x1b"
+        text = "  é e\u0301 שלום عربي 🏳️‍🌈 👨‍👩‍👧 🏴󠁧󠁢󠁳󠁣󠁴󠁿 1️⃣ می\u200cخواهم ไทย\u200b 日本語\u3000 \\x1b"
         self.assertEqual(self.meet(text)[1].news()[1:], [f"Client: {text}"])

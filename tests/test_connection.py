@@ -115,8 +115,9 @@ class ConnectionTest(unittest.TestCase):
 
     def test_a_reset_connection_can_be_closed(self):
         sock = mock.Mock(**{"recv.side_effect": ConnectionResetError})
-        with mock.patch("select.select", return_value=([sock], [], [])):
+        with mock.patch("select.select", return_value=([sock], [], [])) as wait:
             Connection(sock).close()
+        wait.assert_called_once_with([sock], [], [], 0)
         sock.close.assert_called_once_with()
 
     def test_the_system_is_asked_to_notice_a_vanished_host_within_a_minute(self):

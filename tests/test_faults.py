@@ -114,6 +114,14 @@ class ConnectingTest(FaultTest):
         told = "cannot listen on 127.0.0.1 port 1: Forbidden; choose another --port or --host"
         self.assert_told(told, server_module.listen, "127.0.0.1", 1)
 
+    def test_of_a_name_with_both_families_the_server_takes_the_first_ipv4_address(self):
+        addresses = ("::1", 0, 0, 0), ("127.0.0.1", 0), ("127.0.0.2", 0)
+        families = socket.AF_INET6, socket.AF_INET, socket.AF_INET
+        found = [(family, 0, 0, "", address) for family, address in zip(families, addresses)]
+        names = mock.patch("socket.getaddrinfo", return_value=found)
+        with names, server_module.listen("name", 0) as listener:
+            self.assertEqual(listener.getsockname()[0], "127.0.0.1")
+
     def test_strangers_are_reported_in_a_line_each_and_the_client_gets_in(self):
         server, port = self.start_server()
         again = "Waiting for a client... (Ctrl-C quits)\n"
@@ -127,13 +135,7 @@ class ConnectingTest(FaultTest):
             shown = f"Connected by {address}\nWaiting for the client...\n{error}\n"
             self.assertEqual(server.until(again), shown)
             self.assertEqual((stranger.recv(100), stranger.recv(100)), (frames("/q"), b""))
-        for count in range(100):
-            with self.connect(port) as stranger:
-                stranger.sendall(BREACHES[count % len(BREACHES)][0])
-                if count % 3:
-                    reset(stranger)  # Some systems don't let that in.
-                else:
-                    server.until("Connected by ")
+        reset(self.connect(port))  # Some systems don't let that in.
         self.start("client.py", "--port", port).type("x")
         server.until("Client: x\n")
 
@@ -166,14 +168,6 @@ class OtherEndTest(FaultTest):
         server, client = self.start_chat()
         server.process.kill()
         self.assert_ends(client, 1, LOST_SERVER + UNSURE + BUSY)
-
-    @posix_only
-    def test_it_quits_while_this_one_types(self):
-        server, client = self.start_chat()
-        self.assert_signal_ends(client)
-        server.write("too late\n")
-        server.until(f"too late\n{NOT_SENT}\nThe client quit.\n")
-        self.assert_ends(server, 0)
 
 
 class SignalTest(TerminalTest):

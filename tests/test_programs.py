@@ -100,29 +100,31 @@ class TypingTest(TerminalTest):
         self.assertRegex(client.shown, rf"{PROMPT}(\^D[\x08]*)?\n$")
 
     def test_what_was_typed_and_not_taken_does_not_reach_the_shell(self):
-        server, port = self.start_server()
-        command = f"stty -a; {sys.executable} client.py --port {port}; stty -a; cat"
-        client = self.ends(Terminal("sh", "-c", command))
-        settings = client.until("Connected to ").partition("flusho")[0]
-        client.type("x")
-        client.until("Waiting for the server...\n")
-        client.type_early("echo early\nhalf a li")
-        server.type("/q")
-        client.until("The server quit.\n")
-        self.assertEqual(client.until("flusho"), settings)
-        client.until("\n")
-        client.write("end\n")
-        self.assertEqual(client.until("end\nend\n").partition("\n")[2], "")
+        for tee in ("", "| cat"):
+            server, port = self.start_server()
+            command = f"stty -a; {sys.executable} client.py --port {port} {tee}; stty -a; cat"
+            client = self.ends(Terminal("sh", "-c", command))
+            settings = client.until("Connected to ").partition("flusho")[0]
+            client.type("x")
+            client.until("Waiting for the server...\n")
+            client.type_early("echo early\nhalf a li")
+            server.type("/q")
+            client.until("The server quit.\n")
+            self.assertEqual(client.until("flusho"), settings)
+            client.until("\n")
+            client.write("end\n")
+            self.assertEqual(client.until("end\nend\n").partition("\n")[2], "")
 
     def test_a_server_in_the_background_can_be_ended(self):
-        background = f"{sys.executable} server.py --port 0 > >(cat) & echo $!"
-        shell = self.ends(Terminal("bash", "-c", f"set -m; {background}; cat; wait $!"))
-        process = shell.until("\n")
-        shell.until("Waiting for a client")
-        subprocess.run(["kill", process], check=True)
-        shell.write("\x04")
-        shell.rest()
-        self.assertEqual(shell.process.wait(SECONDS), 143)
+        background = f"set -m; {sys.executable} server.py --port 0 > >(cat) & echo $!"
+        for foreground in ("cat", "read"):  # The shell's own process group has a lower number.
+            shell = self.ends(Terminal("bash", "-c", f"{background}; {foreground}; wait $!"))
+            process = shell.until("\n")
+            shell.until("Waiting for a client")
+            subprocess.run(["kill", process], check=True)
+            shell.write("\x04")
+            shell.rest()
+            self.assertEqual(shell.process.wait(SECONDS), 143)
 
 
 class AddressTest(ProgramTest):
