@@ -123,7 +123,7 @@ class ReadmeTest(ProgramTest):
         client.write("Grüße\n")
         server.until("Client: Grüße\n")
         server.type("play")
-        client.until("> play\n")
+        client.until("> 'play'\n")
         client.write("5 take that\n")
         server.until("Client: 5 take that\n")
         server.type("/q")
