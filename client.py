@@ -9,8 +9,8 @@ import sys
 import protocol
 from protocol import CLIENT, Chat, Connection
 
-# On Windows, Ctrl-C does not interrupt an attempt to connect, so each is short. It is longer than
-# a second, because Windows takes that long to report that an attempt was refused.
+# On Windows, Ctrl-C does not interrupt an attempt to connect, so attempts are short. But they are
+# longer than a second, which is what Windows needs to report that a connection was refused.
 ATTEMPT_SECONDS = 1.25
 ATTEMPTS = 16
 

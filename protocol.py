@@ -62,8 +62,8 @@ class Connection:
             raise Refused("it holds bytes that are not text") from error
         if len(message) > MAX_MESSAGE_BYTES:
             raise Refused(f"it takes {len(message)} bytes, the limit is {MAX_MESSAGE_BYTES}")
-        # With a call for each, Nagle's algorithm would hold the message back until the other end
-        # has acknowledged the header, and an acknowledgment may be delayed.
+        # In one call. With two, the system would hold the message back until the other end has
+        # acknowledged the header (Nagle's algorithm).
         self._sock.sendall(HEADER.pack(len(message)) + message)
 
     def receive(self) -> str:
@@ -95,18 +95,18 @@ class Connection:
         self._received += more
 
     def has_input(self) -> bool:
-        """Return whether anything has arrived, even a part of a frame or the end of the stream."""
+        """Return whether something has arrived: data, if only a part of a frame, or the end."""
         return bool(self._received or select.select([self._sock], [], [], 0)[0])
 
     def wait(self) -> None:
-        """Wait until anything has arrived."""
+        """Wait until something has arrived."""
         if not self._received:
             wait_until_readable(self._sock)
 
     def close(self) -> None:
         """Close the socket."""
-        # With input unread, the system would reset the connection, and what was sent last could
-        # be lost with it. One read takes all that an end sends which keeps the rules.
+        # Closed with unread input, the connection would be reset, and what was sent last could be
+        # lost. So the input is read first: up to 1 MiB, more than the rules let the other end send.
         with contextlib.suppress(OSError):
             if select.select([self._sock], [], [], 0)[0]:
                 self._sock.recv(1 << 20)
@@ -124,7 +124,7 @@ def detect_loss(sock: socket.socket) -> None:
 
 def wait_until_readable(sock: socket.socket) -> None:
     """Wait until there is data at a socket, its end or, if it listens, a client."""
-    # On Windows, Ctrl-C does not interrupt a wait, so each is short. Python handles it after that.
+    # On Windows, Ctrl-C does not interrupt a wait. Python handles it afterward, so waits are short.
     while not select.select([sock], [], [], 1)[0]:
         pass
 
@@ -132,7 +132,7 @@ def wait_until_readable(sock: socket.socket) -> None:
 CLIENT, SERVER, DRAWN = "client", "server", "drawn"
 OTHER = {CLIENT: SERVER, SERVER: CLIENT}
 QUIT, HELP, PLAY, RESIGN = "/q", "/help", "play", "resign"
-SQUARES = set("123456789")
+SQUARES = set("123456789")  # A set, because the string also contains "" and "12".
 
 
 class Conversation(NamedTuple):
@@ -165,20 +165,21 @@ class Conversation(NamedTuple):
         A command may be typed in any case and with blanks around it. Raises Refused for one word
         that begins with a slash and is no command.
         """
-        # say() takes a command only in its exact form, and a move only with one space after it.
         words = typed.split(maxsplit=1)
-        text = " ".join(words)
-        if text.lower() in (QUIT, HELP, RESIGN if self.game_is_on else PLAY):
+        text = " ".join(words)  # No blanks before it, and one space after its first word.
+        commands = (QUIT, HELP, RESIGN) if self.game_is_on else (QUIT, HELP, PLAY)
+        if text.lower() in commands:
             return text.lower()
         if len(words) == 1 and text.startswith("/"):
             raise Refused("there is no such command")
+        # say() takes a move only with one space after it. A message is sent as it was typed.
         return text if self.game_is_on else typed
 
     def say(self, speaker: str, text: str) -> Conversation:
         """Return the conversation after ``speaker``, CLIENT or SERVER, has said ``text``.
 
-        The turn passes to the other end. So whoever hears PLAY makes the first move, as X. Raises
-        Refused or IllegalMove if that may not be said now.
+        The turn passes to the other end. So whoever hears PLAY makes the first move, as X. QUIT
+        may always be said. Raises Refused or IllegalMove if ``text`` may not be said now.
         """
         if text == QUIT:
             return self._replace(turn=None)
@@ -186,7 +187,7 @@ class Conversation(NamedTuple):
             raise Refused("it spoke out of turn")
         winner = None  # CLIENT, SERVER or DRAWN, if this ends a game that counts
         if self.game is None or self.game.is_over:
-            game = Game() if text == PLAY else None
+            game = Game() if text == PLAY else None  # It starts a game or is a message.
         elif text == RESIGN:
             game = None
             if not self.is_invitation:
@@ -211,7 +212,7 @@ def game_news(before: Conversation, after: Conversation, me: str) -> list[str]:
         return result(before, after, me) if before.game_is_on else []
     if after.turn == me:
         return [str(game), f"You are {game.to_move}: your move (1 to 9, or resign)."]
-    return [str(game), f"You are {OTHER_MARK[game.to_move]}: the {after.turn} moves."]
+    return [str(game), f"You are {OTHER_MARK[game.to_move]}: the {after.turn}'s move."]
 
 
 def result(before: Conversation, after: Conversation, me: str) -> list[str]:
@@ -255,7 +256,7 @@ ESCAPES = {
         # All with the property Bidi_Control (Unicode annex 9) reorder the text around them and
         # are not seen themselves: marks, embeddings, overrides and isolates.
         *(0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)),
-        # All else makes up the words of some script, or emoji, and is shown as it is.
+        # All other characters are shown as they are.
     )
 }
 
@@ -361,7 +362,7 @@ class Chat:
 
 
 def show(line: str) -> None:
-    """Print a line at once. Leave the program if nobody can read it any more."""
+    """Print a line at once. Leave the program if it cannot be printed."""
     try:
         print(line, flush=True)
     except OSError:
@@ -391,7 +392,7 @@ def ask(prompt: str) -> str:
 
 def exit_on_signal(number: int, _frame: object) -> None:
     """Leave the program, with the exit status that shells give to a signal."""
-    signal.signal(number, signal.SIG_DFL)  # The same again ends the program at once.
+    signal.signal(number, signal.SIG_DFL)  # If it comes again, it ends the program at once.
     sys.exit(128 + number)
 
 
@@ -417,7 +418,7 @@ def no_connection(attempt: str, host: str, port: int, error: Exception, advice: 
     """Return the ChatError for an attempt, "listen on" or "connect to", that has failed."""
     if isinstance(error, (socket.gaierror, UnicodeError)):
         return ChatError(f"cannot find the host {host}; check --host")
-    # A timeout has no strerror. create_server() adds the address to it, in parentheses.
+    # A timeout has no strerror. To that of others, create_server() adds the address in parentheses.
     why, _, _ = (getattr(error, "strerror", None) or str(error)).partition(" (")
     return ChatError(f"cannot {attempt} {host} port {port}: {why}; {advice}")
 
@@ -448,11 +449,11 @@ def prepare_streams() -> None:
 
 
 def handle_signals() -> None:
-    """Let the signals that end a program leave it by way of exit_on_signal()."""
+    """Have exit_on_signal() called for the signals that end a program."""
     names = ["SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"]
     if "libedit" in str(getattr(sys.modules.get("readline"), "__doc__", "")):
-        # As on a Mac. Its input() never returns once the terminal is closed, not even for a signal
-        # that Python handles. The system's own way ends the program.
+        # On a Mac, readline is made of libedit. With it, input() does not return when the terminal
+        # is closed. So SIGHUP, which tells of that, keeps its default and ends the program.
         names.remove("SIGHUP")
     for name in names:
         number = getattr(signal, name, None)  # No system has all of them.
@@ -471,7 +472,7 @@ def run(program: Callable[[str, int], None], description: str, lowest_port: int)
         report(error)
         return 1
     except SystemExit:
-        with contextlib.suppress(SystemExit):  # Of the two, the first one counts.
+        with contextlib.suppress(SystemExit):  # show() may exit, too. The first status counts.
             show("")  # The cursor stands after the prompt or ^C.
         raise
     finally:

@@ -20,14 +20,14 @@ def serve(host: str, port: int) -> None:
     with listen(host, port) as listener:
         address = protocol.address_text(listener.getsockname())
         protocol.show(f"Listening on {address}")
-        if not address.startswith(("127.", "[::1]")):  # That is loopback: this machine alone.
+        if not address.startswith(("127.", "[::1]")):  # These are reached from this machine alone.
             protocol.show("Whoever reaches this port first takes the seat; nothing is encrypted.")
         while True:
             with contextlib.closing(accept(listener)) as chat:
                 try:
                     goes_on = chat.hear()
                 except ChatError as error:
-                    protocol.report(error)  # The client left, or is none.
+                    protocol.report(error)  # The client left, or it was not client.py.
                     continue
                 listener.close()  # From now on the system refuses others.
                 while goes_on:

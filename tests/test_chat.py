@@ -112,7 +112,7 @@ class ChatTest(unittest.TestCase):
     def test_an_invitation_a_move_and_the_end_are_shown_to_both(self):
         board, move = " 1 | 2 | 3\n---+---+---\n 4 | {} | 6\n---+---+---\n 7 | 8 | 9", "your move"
         client, server = self.meet("play")
-        told = [HINT, PROMPT, board.format(5), "You are O: the server moves."]
+        told = [HINT, PROMPT, board.format(5), "You are O: the server's move."]
         self.assertEqual(client.news(), told)
         told = ["The client invites you to tic-tac-toe.", board.format(5), f"You are X: {move}"]
         self.assertEqual([line.partition(" (")[0] for line in server.news()[1:]], told)

@@ -137,9 +137,9 @@ class GameNewsTest(unittest.TestCase):
 
     def test_the_start_and_a_move_show_the_board_whose_move_it_is_and_the_marks(self):
         x, o = (f"You are {mark}: your move (1 to 9, or resign)." for mark in "XO")
-        self.assert_news(["play"], ["You are O: the server moves."], [x])
-        self.assert_news(["x", "play"], [x], ["You are O: the client moves."])
-        self.assert_news(["play", "5 take that"], [o], ["You are X: the client moves."])
+        self.assert_news(["play"], ["You are O: the server's move."], [x])
+        self.assert_news(["x", "play"], [x], ["You are O: the client's move."])
+        self.assert_news(["play", "5 take that"], [o], ["You are X: the client's move."])
 
     def test_a_win_and_a_loss_are_told_with_the_squares_and_the_score(self):
         lost = ["You lose: the server has 1, 2, 3.", "You 0, server 1, drawn 0"]
