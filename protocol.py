@@ -187,7 +187,7 @@ class Conversation(NamedTuple):
             raise Refused("it spoke out of turn")
         winner = None  # CLIENT, SERVER or DRAWN, if this ends a game that counts
         if self.game is None or self.game.is_over:
-            game = Game() if text == PLAY else None  # It starts a game or is a message.
+            game = Game() if text == PLAY else None  # Else the text is a message.
         elif text == RESIGN:
             game = None
             if not self.is_invitation:
