@@ -19,6 +19,10 @@ try:
 except ImportError:  # Windows
     pty = None
 
+# The programs must not begin with these ignored, as by nohup or in a shell's background job.
+for name in {"SIGINT", "SIGHUP"} & vars(signal).keys():
+    signal.signal(getattr(signal, name), signal.default_int_handler)
+
 ROOT = Path(__file__).resolve().parent.parent
 PROMPT = "Enter Input > "
 SECONDS = 20  # A step that takes longer has failed.
