@@ -2,7 +2,7 @@
 
 There are four parts, and each needs only those before it: the frame that carries a message, in
 Connection; what messages mean, in Conversation; one end of the chat, in Chat; the person's side,
-from show() on, which is the prompt, the screen, errors, signals and the command line.
+from show() on, which is output, input, signals and the command line.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Connection:
         self._received += more
 
     def has_input(self) -> bool:
-        """Return whether something has arrived: data, if only a part of a frame, or the end."""
+        """Return whether something has arrived: data, even half a frame, or the end."""
         return bool(self._received or select.select([self._sock], [], [], 0)[0])
 
     def wait(self) -> None:
@@ -172,7 +172,7 @@ class Conversation(NamedTuple):
             return text.lower()
         if len(words) == 1 and text.startswith("/"):
             raise Refused("there is no such command")
-        # say() takes a move only with one space after it. A message is sent as it was typed.
+        # say() is strict about the blanks around a move. A message is sent as it was typed.
         return text if self.game_is_on else typed
 
     def say(self, speaker: str, text: str) -> Conversation:
@@ -195,7 +195,7 @@ class Conversation(NamedTuple):
         else:
             square, _, _ = text.partition(" ")
             if square not in SQUARES:
-                raise Refused("in a game only 1 to 9 or resign counts")
+                raise Refused("in a game, only 1 to 9 and resign are allowed")
             game = self.game.play(int(square))
             if game.is_over:
                 winner = speaker if game.winner else DRAWN
@@ -211,7 +211,8 @@ def game_news(before: Conversation, after: Conversation, me: str) -> list[str]:
     if game is None or game.is_over:
         return result(before, after, me) if before.game_is_on else []
     if after.turn == me:
-        return [str(game), f"You are {game.to_move}: your move (1 to 9, or resign)."]
+        choice = "1 to 9; resign declines" if after.is_invitation else "1 to 9, or resign"
+        return [str(game), f"You are {game.to_move}: your move ({choice})."]
     return [str(game), f"You are {OTHER_MARK[game.to_move]}: the {after.turn}'s move."]
 
 
@@ -245,20 +246,15 @@ resign  declines a game or, later, loses it
 Ctrl-C  quits, also while you wait
 Other text is sent, unless a game is on."""
 
-# The characters that can do more to a terminal than show, and what is shown for them.
-ESCAPES = {
-    code: ascii(chr(code))[1:-1]
-    for code in (
-        # Control characters (C0, DEL, C1) move the cursor, ring, and begin the sequences that
-        # change the terminal. Some of them, and two separators, break the line, so that a message
-        # could imitate a prompt.
-        *(*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029),
-        # All with the property Bidi_Control (Unicode annex 9) reorder the text around them and
-        # are not seen themselves: marks, embeddings, overrides and isolates.
-        *(0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)),
-        # All other characters are shown as they are.
-    )
-}
+# Control characters (C0, DEL, C1) move the cursor, ring, and begin the sequences that change the
+# terminal. Some of them, and two separators, break the line, so that a message could imitate a
+# prompt.
+CONTROLS = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
+# All with the property Bidi_Control (Unicode annex 9) reorder the text around them and are not seen
+# themselves: marks, embeddings, overrides and isolates.
+BIDI_CONTROLS = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+# What is shown in place of these characters. All others are shown as they are.
+ESCAPES = {code: ascii(chr(code))[1:-1] for code in CONTROLS + BIDI_CONTROLS}
 
 
 Ask = Callable[[str], str]
@@ -266,7 +262,7 @@ Show = Callable[[str], None]
 
 
 class ChatError(Exception):
-    """Ends the chat, or keeps it from starting; the text is what the person here is told."""
+    """Ends the chat, or keeps it from starting; the text is for the person at this end."""
 
 
 class Chat:
@@ -414,12 +410,14 @@ def address_text(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def no_connection(attempt: str, host: str, port: int, error: Exception, advice: str) -> ChatError:
+def no_connection(
+    attempt: str, host: str, port: int, error: OSError | UnicodeError, advice: str
+) -> ChatError:
     """Return the ChatError for an attempt, "listen on" or "connect to", that has failed."""
     if isinstance(error, (socket.gaierror, UnicodeError)):
         return ChatError(f"cannot find the host {host}; check --host")
-    # A timeout has no strerror. To that of others, create_server() adds the address in parentheses.
-    why, _, _ = (getattr(error, "strerror", None) or str(error)).partition(" (")
+    # A timeout has no strerror. create_server() appends "(while attempting to bind on ...)" to its.
+    why, _, _ = (error.strerror or str(error)).partition(" (while ")
     return ChatError(f"cannot {attempt} {host} port {port}: {why}; {advice}")
 
 
@@ -434,7 +432,7 @@ def parse_arguments(description: str, lowest_port: int) -> tuple[str, int]:
         parser.error(f"argument --port: {arguments.port} is not in {lowest_port} to 65535")
     if not (sys.stdin and sys.stdout and sys.stderr):
         parser.error("standard input, output and error must be open")
-    return arguments.host.strip("[]"), arguments.port  # As the server prints it: [::1].
+    return arguments.host.strip("[]"), arguments.port  # The server prints [::1].
 
 
 def prepare_streams() -> None:
@@ -451,7 +449,7 @@ def prepare_streams() -> None:
 def handle_signals() -> None:
     """Have exit_on_signal() called for the signals that end a program."""
     names = ["SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"]
-    if "libedit" in str(getattr(sys.modules.get("readline"), "__doc__", "")):
+    if "libedit" in str(sys.modules.get("readline").__doc__):
         # On a Mac, readline is made of libedit. With it, input() does not return when the terminal
         # is closed. So SIGHUP, which tells of that, keeps its default and ends the program.
         names.remove("SIGHUP")
@@ -473,7 +471,7 @@ def run(program: Callable[[str, int], None], description: str, lowest_port: int)
         return 1
     except SystemExit:
         with contextlib.suppress(SystemExit):  # show() may exit, too. The first status counts.
-            show("")  # The cursor stands after the prompt or ^C.
+            show("")  # The cursor may stand after the prompt or ^C.
         raise
     finally:
         discard_typed()

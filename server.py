@@ -57,9 +57,11 @@ def accept(listener: socket.socket) -> Chat:
     protocol.show("Waiting for a client... (Ctrl-C quits)")
     while True:
         protocol.wait_until_readable(listener)
-        with contextlib.suppress(OSError):  # On some systems, if the client has left already.
+        # If the client has left already, some systems raise an error or give no address.
+        with contextlib.suppress(OSError):
             sock, address = listener.accept()
-            break
+            if address:
+                break
     protocol.show(f"Connected by {protocol.address_text(address)}")
     return Chat(Connection(sock), SERVER, protocol.ask, protocol.show)
 

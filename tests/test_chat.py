@@ -9,8 +9,8 @@ from unittest import mock
 import protocol
 from protocol import CLIENT, HINT, NOT_SENT, PROMPT, SERVER, Chat, ChatError, Connection
 from tests.test_connection import frames
+from tests.test_conversation import ONLY
 
-ONLY = "in a game only 1 to 9 or resign counts"
 UNSURE = "; your last line may not have arrived"
 BUSY = "; the server may be busy with another client"
 

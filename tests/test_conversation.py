@@ -8,7 +8,7 @@ from tictactoe import Game, IllegalMove
 
 NONE = {CLIENT: 0, SERVER: 0, DRAWN: 0}
 TRIED = ["play", "resign", "hello", "", "0", "/q", *"123456789", "5 a remark", "10"]
-ONLY = "in a game only 1 to 9 or resign counts"
+ONLY = "in a game, only 1 to 9 and resign are allowed"
 WON = ("play", "1", "4", "2", "5", "3")  # by the server, which is X
 LOST = ("play", "1", "4", "2", "5", "9", "6")
 DRAW = ("play", "5", "1", "3", "7", "4", "6", "8", "2", "9")
@@ -136,7 +136,8 @@ class GameNewsTest(unittest.TestCase):
         self.assert_news((*WON, "well played"), [], [])
 
     def test_the_start_and_a_move_show_the_board_whose_move_it_is_and_the_marks(self):
-        x, o = (f"You are {mark}: your move (1 to 9, or resign)." for mark in "XO")
+        x = "You are X: your move (1 to 9; resign declines)."
+        o = "You are O: your move (1 to 9, or resign)."
         self.assert_news(["play"], ["You are O: the server's move."], [x])
         self.assert_news(["x", "play"], [x], ["You are O: the client's move."])
         self.assert_news(["play", "5 take that"], [o], ["You are X: the client's move."])
