@@ -26,7 +26,7 @@ MAX_MESSAGE_BYTES = 4096
 HEADER = struct.Struct(">I")  # ">": big-endian, "I": unsigned, 4 bytes
 
 # After 20 seconds of silence the system sends 5 probes, 5 seconds apart, and gives up if none is
-# answered. It also gives up if what was sent is not acknowledged for 45 seconds.
+# answered. On Linux, it also gives up if what was sent is not acknowledged for 45 seconds.
 LOSS_DETECTION = {
     "TCP_KEEPIDLE": 20,  # seconds
     "TCP_KEEPALIVE": 20,  # seconds; the name of TCP_KEEPIDLE on macOS
@@ -86,7 +86,7 @@ class Connection:
             raise Refused("it sent bytes that are not UTF-8") from error
 
     def _receive_more(self) -> None:
-        # It may be a part of a frame, or a whole one and a part of the next.
+        # It may be a part of a frame, a whole one, or one and a part of the next.
         more = self._sock.recv(HEADER.size + MAX_MESSAGE_BYTES)
         if not more and self._received:
             raise Refused("it ended inside a frame")
@@ -106,7 +106,7 @@ class Connection:
     def close(self) -> None:
         """Close the socket."""
         # Closed with unread input, the connection would be reset, and what was sent last could be
-        # lost. So the input is read first: up to 1 MiB, more than the rules let the other end send.
+        # lost. So the input is read first. By the rules, far less than 1 MiB can have arrived.
         with contextlib.suppress(OSError):
             if select.select([self._sock], [], [], 0)[0]:
                 self._sock.recv(1 << 20)
@@ -166,14 +166,14 @@ class Conversation(NamedTuple):
         that begins with a slash and is no command.
         """
         words = typed.split(maxsplit=1)
-        text = " ".join(words)  # No blanks before it, and one space after its first word.
+        tidied = " ".join(words)  # No blanks before it, and one space after its first word.
         commands = (QUIT, HELP, RESIGN) if self.game_is_on else (QUIT, HELP, PLAY)
-        if text.lower() in commands:
-            return text.lower()
-        if len(words) == 1 and text.startswith("/"):
+        if tidied.lower() in commands:
+            return tidied.lower()
+        if len(words) == 1 and tidied.startswith("/"):
             raise Refused("there is no such command")
-        # say() is strict about the blanks around a move. A message is sent as it was typed.
-        return text if self.game_is_on else typed
+        # A move begins with its digit and, if words follow, a space. A message keeps its blanks.
+        return tidied if self.game_is_on else typed
 
     def say(self, speaker: str, text: str) -> Conversation:
         """Return the conversation after ``speaker``, CLIENT or SERVER, has said ``text``.
@@ -416,7 +416,7 @@ def no_connection(
     """Return the ChatError for an attempt, "listen on" or "connect to", that has failed."""
     if isinstance(error, (socket.gaierror, UnicodeError)):
         return ChatError(f"cannot find the host {host}; check --host")
-    # A timeout has no strerror. create_server() appends "(while attempting to bind on ...)" to its.
+    # A timeout has no strerror. create_server() adds "(while attempting to bind ...)" to strerror.
     why, _, _ = (error.strerror or str(error)).partition(" (while ")
     return ChatError(f"cannot {attempt} {host} port {port}: {why}; {advice}")
 
@@ -426,7 +426,8 @@ def parse_arguments(description: str, lowest_port: int) -> tuple[str, int]:
     formatter = argparse.ArgumentDefaultsHelpFormatter
     parser = argparse.ArgumentParser(description=description, formatter_class=formatter)
     parser.add_argument("--host", default="localhost", help="name, IPv4 or IPv6 address")
-    parser.add_argument("--port", default=3720, type=int, help=f"{lowest_port} to 65535")
+    ports = "1 to 65535" if lowest_port else "1 to 65535; 0 takes any free one"
+    parser.add_argument("--port", default=3720, type=int, help=ports)
     arguments = parser.parse_args()
     if arguments.port not in range(lowest_port, 65536):
         parser.error(f"argument --port: {arguments.port} is not in {lowest_port} to 65535")
@@ -449,7 +450,8 @@ def prepare_streams() -> None:
 def handle_signals() -> None:
     """Have exit_on_signal() called for the signals that end a program."""
     names = ["SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"]
-    if "libedit" in str(sys.modules.get("readline").__doc__):
+    readline = sys.modules.get("readline")  # None where there is none.
+    if readline and "libedit" in str(readline.__doc__):
         # On a Mac, readline is made of libedit. With it, input() does not return when the terminal
         # is closed. So SIGHUP, which tells of that, keeps its default and ends the program.
         names.remove("SIGHUP")

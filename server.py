@@ -39,7 +39,7 @@ def listen(host: str, port: int) -> socket.socket:
     """Return a listening socket. Raises ChatError if there can be none."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        # A name can have addresses of both families. IPv4 is the one that every client has.
+        # A name can have addresses of both families. IPv4 is the one that nearly every client has.
         ipv4 = [entry for entry in found if entry[0] == socket.AF_INET]
         family, _, _, _, address = (ipv4 or found)[0]
         dual_stack = family == socket.AF_INET6 and socket.has_dualstack_ipv6()

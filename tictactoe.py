@@ -39,7 +39,7 @@ class Game:
         self._board = board
         self.to_move = "X" if len(free) % 2 else "O"
         self.legal_moves = () if won else free
-        self.winner = OTHER_MARK[self.to_move] if won else None  # Who has just moved.
+        self.winner = OTHER_MARK[self.to_move] if won else None  # Whoever moved last.
         self.winning_squares = tuple(sorted({square for line in won for square in line}))
         self.is_over = not self.legal_moves
 
