@@ -137,6 +137,8 @@ class ConnectingTest(FaultTest):
         reset(self.connect(port))  # Some systems don't let that in.
         self.start("client.py", "--port", port).type("x")
         server.until("Client: x\n")
+        server.type("/q")
+        self.assert_ends(server, 0)
 
     def test_who_left_before_being_let_in_changes_nothing(self):
         shown = io.StringIO()

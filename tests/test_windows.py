@@ -1,7 +1,4 @@
-"""What the suite can't see on Windows: keys on consoles, which Wine draws here, and other systems.
-
-TEST_WINDOWS_PYTHON names python.exe.
-"""
+"""Chats on Windows consoles, which Wine draws. TEST_WINDOWS_PYTHON names the python.exe to run."""
 
 import os
 import re
