@@ -160,19 +160,19 @@ class Conversation(NamedTuple):
         return self.game == Game()
 
     def interpret(self, typed: str) -> str:
-        """Return the words to say for a typed line: HELP, or what say() takes.
+        """Return what a typed line means: HELP, or a text to say().
 
         A command may be typed in any case and with blanks around it. Raises Refused for one word
         that begins with a slash and is no command.
         """
         words = typed.split(maxsplit=1)
-        tidied = " ".join(words)  # No blanks before it, and one space after its first word.
+        tidied = " ".join(words)  # A lone word without blanks, or one space after the first.
         commands = (QUIT, HELP, RESIGN) if self.game_is_on else (QUIT, HELP, PLAY)
         if tidied.lower() in commands:
             return tidied.lower()
         if len(words) == 1 and tidied.startswith("/"):
             raise Refused("there is no such command")
-        # A move begins with its digit and, if words follow, a space. A message keeps its blanks.
+        # say() wants a move's digit first, and one space before words. A message keeps its blanks.
         return tidied if self.game_is_on else typed
 
     def say(self, speaker: str, text: str) -> Conversation:
@@ -281,7 +281,7 @@ class Chat:
         self._has_spoken = self._has_heard = False
 
     def speak(self) -> bool:
-        """Ask until a line is sent; return whether the chat goes on."""
+        """Ask until a line is sent or the other end is gone; return whether the chat goes on."""
         if not self._has_spoken:
             self._show(HINT)
         while self._conversation.turn == self._me:
@@ -362,7 +362,7 @@ def show(line: str) -> None:
     try:
         print(line, flush=True)
     except OSError:
-        # Python flushes standard output again at its end, and would complain if that failed.
+        # When Python exits, it flushes standard output again, and would complain if that failed.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit()
 
@@ -472,7 +472,7 @@ def run(program: Callable[[str, int], None], description: str, lowest_port: int)
         report(error)
         return 1
     except SystemExit:
-        with contextlib.suppress(SystemExit):  # show() may exit, too. The first status counts.
+        with contextlib.suppress(SystemExit):  # If show() exits, too, the first status counts.
             show("")  # The cursor may stand after the prompt or ^C.
         raise
     finally:
