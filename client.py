@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import sys
 
 import protocol
-from protocol import CLIENT, Chat, Connection
+from protocol import CLIENT
 
-# On Windows, Ctrl-C does not interrupt an attempt to connect, so attempts are short. But they are
-# longer than a second, which is what Windows needs to report that a connection was refused.
-ATTEMPT_SECONDS = 1.25
-ATTEMPTS = 16
+CONNECT_SECONDS = 20  # for each address of a host; a slow link can take some seconds
 
 
 def main() -> int:
@@ -21,34 +17,24 @@ def main() -> int:
 
 
 def converse(host: str, port: int) -> None:
-    """Connect and chat until the end."""
+    """Connect, and chat until the end."""
+    protocol.show("Connecting to the server... (Ctrl-C quits)")
     sock, address = connect(host, port)
-    with contextlib.closing(Chat(Connection(sock), CLIENT, protocol.ask, protocol.show)) as chat:
+    with protocol.chat_over(sock, CLIENT) as chat:
         protocol.show(f"Connected to {address}")
         while chat.speak() and chat.hear():
             pass
 
 
 def connect(host: str, port: int) -> tuple[socket.socket, str]:
-    """Return a socket connected to the server, and the server's address as text.
-
-    Raises ChatError if there can be no connection.
-    """
+    """Return a socket connected to the server, and the server's address; or raise ChatError."""
     try:
-        sock = create_connection(host, port)
+        sock = socket.create_connection((host, port), CONNECT_SECONDS)
         sock.settimeout(None)  # The limit was for connecting.
         return sock, protocol.address_text(sock.getpeername())
     except (OSError, UnicodeError) as error:  # UnicodeError: no host can have such a name.
-        advice = "is server.py running there, or busy with another client?"
-        raise protocol.no_connection("connect to", host, port, error, advice) from error
-
-
-def create_connection(host: str, port: int) -> socket.socket:
-    """Return a connected socket, after several short attempts if the host does not answer."""
-    for _ in range(ATTEMPTS - 1):
-        with contextlib.suppress(socket.timeout):
-            return socket.create_connection((host, port), ATTEMPT_SECONDS)
-    return socket.create_connection((host, port), ATTEMPT_SECONDS)
+        what = f"cannot connect to {host} port {port}"
+        raise protocol.connection_error(host, error, what, protocol.NO_SERVER) from error
 
 
 if __name__ == "__main__":

@@ -8,13 +8,13 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import unittest
 from pathlib import Path
 
 try:
     import fcntl
     import pty
-    import readline
     import termios
 except ImportError:  # Windows
     pty = None
@@ -26,12 +26,29 @@ for name in {"SIGINT", "SIGHUP"} & vars(signal).keys():
 ROOT = Path(__file__).resolve().parent.parent
 PROMPT = "Enter Input > "
 SECONDS = 20  # A step that takes longer has failed.
-# Without a flush, what is printed stays in the program for long.
-ENVIRONMENT = {**os.environ, "PYTHONUNBUFFERED": "", "PYTHONUTF8": "1", "TERM": "dumb"}
+# What the tests find in their own environment must not make the programs print or read otherwise.
+OTHERS = ("PYTHON", "LC_", "LANG", "FORCE_COLOR", "COLUMNS")
+ENVIRONMENT = {name: os.environ[name] for name in os.environ if not name.startswith(OTHERS)}
+ENVIRONMENT.update(PYTHONUTF8="1", TERM="dumb", INPUTRC=os.devnull)
 
 posix_only = unittest.skipUnless(pty, "Windows has no pseudo-terminals and no such signals")
 
-LIBEDIT = bool(pty) and "libedit" in str(readline.__doc__)
+
+def wait_until(fact):
+    """Wait until a function returns something true, or fail; return that."""
+    deadline = time.monotonic() + SECONDS
+    while not (value := fact()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {SECONDS} s: {fact}")
+        time.sleep(0.005)
+    return value
+
+
+def run(*command, **options):
+    """Run a program without input to its end; return its status and what it wrote."""
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    settings = {"cwd": ROOT, "env": ENVIRONMENT, "text": True, "timeout": SECONDS}
+    return subprocess.run([sys.executable, *command], **{**streams, **settings, **options})
 
 
 def changed(change, program, *arguments):
@@ -95,15 +112,10 @@ class Pipes:
             pass
         return self.shown[self._seen :]
 
-    def until_it_sleeps(self):
-        """Wait until the program waits: a moment in which any signal is seen at once."""
-        command = ("ps", "-o", "stat=", "-p", str(self.process.pid))
-        while not subprocess.run(command, capture_output=True).stdout.startswith(b"S"):
-            pass
-
-    def signal(self, number):
-        self.until_it_sleeps()
-        self.process.send_signal(number)
+    def until_it_waits(self):
+        """Wait until the program waits, as far as the system tells: then Ctrl-C is seen at once."""
+        stat = Path(f"/proc/{self.process.pid}/stat")
+        wait_until(lambda: not stat.exists() or " S " in stat.read_text())
 
     def close(self):
         self.process.stdin.close()
@@ -136,6 +148,12 @@ class Terminal(Pipes):
         self.write(text)
         assert select.select([slave], [], [], SECONDS)[0]
         os.close(slave)
+
+    def type_keys(self, keys):
+        """Wait until readline takes each key itself, and type some."""
+        self.until(PROMPT)
+        wait_until(lambda: not termios.tcgetattr(self.input)[3] & termios.ICANON)
+        self.write(keys)
 
     def close(self):
         """Close the terminal, as by closing its window."""
@@ -183,11 +201,6 @@ class ProgramTest(unittest.TestCase):
         self.assertNotIn("Traceback", program.shown)
         lines = re.findall(r"\w+\.py: error: .*", rest)
         self.assertEqual(lines, [error] if error else [], program.shown)
-
-    def assert_signal_ends(self, program, number=signal.SIGTERM):
-        """Send a signal that ends a program, and check the status of that."""
-        program.signal(number)
-        self.assert_ends(program, 128 + number)
 
 
 @posix_only

@@ -1,31 +1,36 @@
-"""Both ends of the chat over a pair of sockets: what each asks, shows, sends and raises."""
+"""A client and a server over a pair of sockets: what each asks, shows, sends and raises."""
 
+import re
 import socket
-import struct
 import unicodedata
 import unittest
 from unittest import mock
 
 import protocol
-from protocol import CLIENT, HINT, NOT_SENT, PROMPT, SERVER, Chat, ChatError, Connection
-from tests.test_connection import frames
-from tests.test_conversation import ONLY
+from protocol import (
+    CLIENT,
+    HELP_TEXT,
+    HINT,
+    NO_SERVER,
+    NOT_SENT,
+    PROMPT,
+    SERVER,
+    Chat,
+    ChatError,
+    Connection,
+)
+from tests.wire import frames, reset
 
 UNSURE = "; your last line may not have arrived"
-BUSY = "; the server may be busy with another client"
-
-
-def reset(sock):
-    """Close a socket so that the other end gets a reset."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    sock.close()
+ONLY = "in a game, only 1 to 9, or resign; words may follow: 5 take that"
+NO_COMMAND = "there is no such command; a blank in front sends it as text"
 
 
 LOSSES = (reset, socket.socket.close, lambda sock: sock.shutdown(socket.SHUT_WR))
 
 
-class End(Chat):
-    """An end whose person types what was put into ``lines``."""
+class Peer(Chat):
+    """One whose person types what was put into ``lines``."""
 
     def __init__(self, sock, me):
         self.lines, self.shown, self.sock = [], [], sock
@@ -36,7 +41,7 @@ class End(Chat):
         return self.lines.pop(0)
 
     def type(self, *lines):
-        """Type lines in this end's turn; return whether the chat goes on."""
+        """Type lines in this one's turn; return whether the chat goes on."""
         self.lines += lines
         return self.speak()
 
@@ -48,12 +53,12 @@ class End(Chat):
 
 class ChatTest(unittest.TestCase):
     def meet(self, *lines):
-        """Let two ends meet and take turns, the client first; keep what the last one showed."""
+        """Let the two meet and take turns, the client first; keep what the last one showed."""
         near, far = socket.socketpair()
         for sock in (near, far):
             sock.settimeout(10)
             self.addCleanup(sock.close)
-        self.client, self.server = End(near, CLIENT), End(far, SERVER)
+        self.client, self.server = Peer(near, CLIENT), Peer(far, SERVER)
         speaker, hearer = self.client, self.server
         for line in lines:
             self.client.news(), self.server.news()
@@ -76,14 +81,14 @@ class ChatTest(unittest.TestCase):
     def test_blanks_and_help_ask_again_and_send_nothing(self):
         client, server = self.meet()
         self.assertTrue(client.type("", "  \t", " /HELP ", "x"))
-        self.assertEqual(client.news(), [HINT, PROMPT, PROMPT, PROMPT, protocol.HELP_TEXT, PROMPT])
+        self.assertEqual(client.news(), [HINT, PROMPT, PROMPT, PROMPT, HELP_TEXT, PROMPT])
         self.assertEqual(server.sock.recv(100), frames("x"))
 
     def test_what_cannot_be_a_message_is_refused_and_asked_again(self):
         client, server = self.meet()
         client.type("x" * 4097, "é" * 2049, "\udcff", "/quit", "x" * 4096)
         whys = ("it takes 4097 bytes, the limit is 4096", "it takes 4098 bytes, the limit is 4096")
-        whys += ("it holds bytes that are not text", "there is no such command")
+        whys += ("it holds bytes that are not text", NO_COMMAND)
         told = [f"Not sent: {why}. See /help; /q quits." for why in whys]
         self.assertEqual(client.news()[2::2], told)
         self.assertEqual(server.sock.recv(5000), frames("x" * 4096))
@@ -92,7 +97,7 @@ class ChatTest(unittest.TestCase):
         client, server = self.meet("play", "5")
         client.news()
         client.type("5", "hello", "play", "/play", "1")
-        whys = ("5 is not free", ONLY, ONLY, "there is no such command")
+        whys = ("5 is not free", ONLY, ONLY, ONLY)
         told = [f"Not sent: {why}. See /help; /q quits." for why in whys]
         self.assertEqual(client.news()[1:8:2], told)
         server.hear()
@@ -133,12 +138,12 @@ class ChatTest(unittest.TestCase):
         server.close()
         self.assertEqual((client.sock.fileno(), server.sock.fileno()), (-1, -1))
 
-    def test_a_blank_or_quit_typed_too_late_is_no_line_that_was_not_sent(self):
-        for typed in ("", " /Q"):
+    def test_a_blank_quit_or_help_typed_too_late_is_no_line_that_was_not_sent(self):
+        for typed, shown in (("", []), (" /Q", []), ("/HELP", [HELP_TEXT])):
             client, server = self.meet("x")
             client.sock.sendall(frames("/q"))
             self.assertFalse(server.type(typed))
-            self.assertEqual(server.news()[-2:], [PROMPT, "The client quit."])
+            self.assertEqual(server.news()[-2 - len(shown) :], [PROMPT, *shown, "The client quit."])
 
     def test_a_loss_while_one_types_is_told_on_enter_and_that_the_line_was_not_sent(self):
         for lose in LOSSES:
@@ -155,16 +160,26 @@ class ChatTest(unittest.TestCase):
                 lose(client.sock)
                 self.assert_fails("the connection to the client was lost" + told, server.hear)
 
-    def test_a_client_that_has_heard_nothing_is_told_that_the_server_may_be_busy(self):
+    def test_a_client_that_has_heard_nothing_is_asked_whether_the_server_runs_or_is_busy(self):
         lost = "the connection to the server was lost"
+        asked = f"; {re.escape(NO_SERVER)}"
         client, server = self.meet()
         client.type("x")
         server.sock.close()
-        self.assert_fails(lost + UNSURE + BUSY, client.hear)
-        for turns, told in (((), lost + BUSY), (("x", "y"), lost)):
+        self.assert_fails(lost + UNSURE + asked, client.hear)
+        for turns, told in (((), lost + asked), (("x", "y"), lost)):
             client, server = self.meet(*turns)
             server.sock.close()
             self.assert_fails(told, client.type, "z")
+
+    def test_a_wait_is_a_series_of_short_ones(self):
+        """So that Ctrl-C is seen in time where it can't interrupt a wait."""
+        client, server = self.meet()
+        client.type("x")
+        waits = [False, False, True]
+        with mock.patch("protocol.Connection.has_input", side_effect=waits) as has_input:
+            self.assertTrue(server.hear())
+        self.assertEqual(has_input.mock_calls, [mock.call(1)] * 3)
 
     def test_a_send_that_fails_is_told(self):
         client, server = self.meet("x")

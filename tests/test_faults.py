@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import re
+import shutil
 import signal
 import socket
 import sys
@@ -14,14 +15,28 @@ from unittest import mock
 import client as client_module
 import protocol
 import server as server_module
-from protocol import HINT, NOT_SENT, Connection
-from tests.programs import LIBEDIT, PROMPT, SECONDS, ProgramTest, Terminal, TerminalTest, posix_only
-from tests.test_chat import BUSY, UNSURE, reset
-from tests.test_connection import frames
+from protocol import NO_SERVER, NOT_SENT, Connection
+from tests.programs import (
+    PROMPT,
+    SECONDS,
+    ProgramTest,
+    Terminal,
+    TerminalTest,
+    posix_only,
+    run,
+    wait_until,
+)
+from tests.wire import frames, no_answer, reset
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
+
+UNSURE = "; your last line may not have arrived"
 LOST_CLIENT = "server.py: error: the connection to the client was lost"
 LOST_SERVER = "client.py: error: the connection to the server was lost"
-NO_SERVER = "is server.py running there, or busy with another client?"
+WAITING = "Waiting for a client... (Ctrl-C quits)\n"
 BREACHES = (
     (b"\xff" * 4, "it announced 4294967295 bytes, the limit is 4096"),
     (b"\0\0\x10\x01" + b"x" * 4097, "it announced 4097 bytes, the limit is 4096"),
@@ -33,22 +48,10 @@ BREACHES = (
 )
 
 
-@contextlib.contextmanager
-def no_answer():
-    """Give a port at which a request to connect is not answered."""
-    with socket.socket() as full, contextlib.ExitStack() as taken:
-        full.bind(("127.0.0.1", 0))
-        full.listen(0)
-        with contextlib.suppress(socket.timeout):  # Linux takes one or two, and then no more.
-            while True:
-                taken.enter_context(socket.create_connection(full.getsockname(), 0.2))
-        yield str(full.getsockname()[1])
-
-
 def until_it_connects(port):
     """Wait until a program has asked to connect to a port."""
-    while f":{int(port):04X} 02 " not in Path("/proc/net/tcp").read_text():  # SYN_SENT
-        pass
+    asked = f":{int(port):04X} 02 "  # SYN_SENT
+    wait_until(lambda: asked in Path("/proc/net/tcp").read_text())
 
 
 class FaultTest(ProgramTest):
@@ -90,41 +93,45 @@ class ConnectingTest(FaultTest):
                 self.assert_ends(self.start(program, "--host", host), 1, error)
 
     @mock.patch("socket.create_connection", side_effect=socket.timeout("timed out"))
-    def test_a_host_that_does_not_answer_is_tried_in_short_attempts(self, connect):
-        """So that a signal is seen in time where it can't interrupt one."""
+    def test_a_host_that_does_not_answer_is_given_20_seconds(self, connect):
         told = f"cannot connect to host port 1: timed out; {NO_SERVER}"
         self.assert_told(told, client_module.connect, "host", 1)
-        self.assertEqual(connect.mock_calls, [mock.call(("host", 1), 1.25)] * 16)
-        sock = mock.Mock(**{"getpeername.return_value": ("127.0.0.1", 1)})
-        connect.side_effect = [socket.timeout, sock]
-        self.assertEqual(client_module.connect("host", 1), (sock, "127.0.0.1:1"))
-        sock.settimeout.assert_called_once_with(None)
+        connect.assert_called_once_with(("host", 1), 20)
+
+    def test_the_limit_is_only_for_connecting(self):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+            sock, address = client_module.connect("127.0.0.1", port)
+        with sock:
+            self.assertEqual((sock.gettimeout(), address), (None, f"127.0.0.1:{port}"))
 
     @posix_only
     @unittest.skipUnless(os.path.exists("/proc/net/tcp"), "no /proc/net/tcp tells who connects")
-    def test_a_signal_ends_a_client_that_connects(self):
+    def test_ctrl_c_ends_a_client_that_connects(self):
         with no_answer() as port:
             client = self.start("client.py", "--port", port)
             until_it_connects(port)
-            self.assert_signal_ends(client, signal.SIGINT)
+            client.process.send_signal(signal.SIGINT)
+            self.assert_ends(client, 130)
+        shown = "Connecting to the server... (Ctrl-C quits)\n\n"
+        self.assertEqual(client.shown, shown)
 
-    @mock.patch("socket.create_server", side_effect=PermissionError(13, "No (x) (while y)"))
+    @mock.patch("socket.create_server", side_effect=PermissionError(13, "Permission denied"))
     def test_a_port_that_is_forbidden(self, _):
-        told = "cannot listen on 127.0.0.1 port 1: No (x); choose another --port or --host"
+        told = "cannot listen: Permission denied; choose another --port or --host"
         self.assert_told(told, server_module.listen, "127.0.0.1", 1)
 
-    def test_of_a_name_with_both_families_the_server_takes_the_first_ipv4_address(self):
-        addresses = ("::1", 0, 0, 0), ("127.0.0.1", 0), ("127.0.0.2", 0)
-        families = socket.AF_INET6, socket.AF_INET, socket.AF_INET
-        found = [(family, 0, 0, "", address) for family, address in zip(families, addresses)]
-        names = mock.patch("socket.getaddrinfo", return_value=found)
-        with names, server_module.listen("name", 0) as listener:
-            self.assertEqual(listener.getsockname()[0], "127.0.0.1")
+    def test_a_name_is_looked_up_by_the_server_for_ipv4_and_an_address_with_a_colon_for_ipv6(self):
+        families = {"name": socket.AF_INET, "::1": socket.AF_INET6, "127.0.0.1": socket.AF_INET}
+        for host, family in families.items():
+            with mock.patch("socket.getaddrinfo", side_effect=socket.gaierror) as look_up:
+                told = f"cannot find the host {host}; check --host"
+                self.assert_told(told, server_module.listen, host, 1)
+            look_up.assert_called_once_with(host, 1, family, socket.SOCK_STREAM)
 
     def test_strangers_are_reported_in_a_line_each_and_the_client_gets_in(self):
         server, port = self.start_server()
-        again = "Waiting for a client... (Ctrl-C quits)\n"
-        server.until(again)
+        server.until(WAITING)
         for sent, why in (*BREACHES, (b"", None)):
             stranger = self.connect(port)
             stranger.sendall(sent)
@@ -132,128 +139,153 @@ class ConnectingTest(FaultTest):
             error = f"server.py: error: the client broke the rules: {why}" if why else LOST_CLIENT
             address = f"127.0.0.1:{stranger.getsockname()[1]}"
             shown = f"Connected by {address}\nWaiting for the client...\n{error}\n"
-            self.assertEqual(server.until(again), shown)
+            self.assertEqual(server.until(WAITING), shown)
             self.assertEqual((stranger.recv(100), stranger.recv(100)), (frames("/q"), b""))
-        reset(self.connect(port))  # Some systems don't let that in.
+        reset(self.connect(port))
+        server.until("server.py: error: ")
+        server.until(WAITING)
         self.start("client.py", "--port", port).type("x")
         server.until("Client: x\n")
         server.type("/q")
         self.assert_ends(server, 0)
 
-    def test_who_left_before_being_let_in_changes_nothing(self):
-        shown = io.StringIO()
-        accepted = [ConnectionAbortedError, (mock.Mock(), None), (mock.Mock(), ("127.0.0.1", 5))]
-        listener = mock.Mock(**{"accept.side_effect": accepted})
-        with mock.patch("protocol.wait_until_readable"), contextlib.redirect_stdout(shown):
-            server_module.accept(listener)
-        told = "Waiting for a client... (Ctrl-C quits)\nConnected by 127.0.0.1:5\n"
-        self.assertEqual(shown.getvalue(), told)
+    def test_an_accept_that_fails_is_told_in_a_line_and_the_server_listens_again(self):
+        gone = mock.Mock(**{"getpeername.side_effect": OSError(107, "Not connected")})
+        for fails in (ConnectionAbortedError(103, "Aborted"), [(gone, None)]):
+            listener, shown, told = mock.MagicMock(), io.StringIO(), io.StringIO()
+            listener.accept.side_effect = fails
+            output = contextlib.redirect_stdout(shown), contextlib.redirect_stderr(told)
+            with (
+                mock.patch("select.select", return_value=([listener], [], [])),
+                output[0],
+                output[1],
+            ):
+                self.assertFalse(server_module.converse(listener))
+            self.assertEqual(shown.getvalue(), WAITING)
+            self.assertRegex(told.getvalue(), r"^.*: error: cannot accept a client: \w+[^\n]*\n$")
 
-    def test_a_third_program_is_refused_while_two_chat(self):
+    @unittest.skipUnless(hasattr(resource, "prlimit"), "no descriptors can be taken away here")
+    def test_without_a_free_descriptor_it_listens_again_or_ends(self):
+        server, port = self.start_server()
+        server.until(WAITING)
+        used = len(os.listdir(f"/proc/{server.process.pid}/fd"))
+        told = "server.py: error: cannot accept a client: Too many open files\n"
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (used, used))
+        self.connect(port)
+        self.assertEqual(server.until(WAITING), told)
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (used - 1, used - 1))
+        self.connect(port)
+        server.until(told)
+        why = "cannot listen: Too many open files; choose another --port or --host"
+        self.assert_ends(server, 1, f"server.py: error: {why}")
+
+    def test_a_third_program_is_refused_once_a_client_has_connected(self):
         server, port = self.start_server()
         client = self.start("client.py", "--port", port)
-        server.until("Connected by ")
-        early = self.start("client.py", "--port", port)
-        early.until(PROMPT)
+        for words in ((), ("x",)):
+            client.type(*words)
+            server.until("Client: x\n" if words else "Connected by ")
+            third = self.start("client.py", "--port", port)
+            third.until(f"; {NO_SERVER}\n")
+            self.assert_ends(third, 1)
+            self.assertNotIn("Connected", third.shown)
+
+    def test_a_tunnel_without_a_server_behind_it(self):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            client = self.start("client.py", "--port", str(listener.getsockname()[1]))
+            listener.accept()[0].close()
         client.type("x")
-        server.until(f"Client: x\n{HINT}\n{PROMPT}")
-        early.write("x\n")
-        early.until(NOT_SENT + "\n")
-        self.assert_ends(early, 1, LOST_SERVER + BUSY)
-        late = self.start("client.py", "--port", port)
-        late.until(NO_SERVER + "\n")
-        self.assert_ends(late, 1)
+        client.until(NOT_SENT + "\n")
+        self.assert_ends(client, 1, f"{LOST_SERVER}; {NO_SERVER}")
 
 
-class OtherEndTest(FaultTest):
-    def test_it_dies_while_this_one_waits(self):
+class PeerTest(FaultTest):
+    def test_it_dies_while_the_other_waits(self):
         server, client = self.start_chat()
         server.process.kill()
-        self.assert_ends(client, 1, LOST_SERVER + UNSURE + BUSY)
+        self.assert_ends(client, 1, f"{LOST_SERVER}{UNSURE}; {NO_SERVER}")
 
 
 class SignalTest(TerminalTest):
-    def test_a_signal_while_nobody_has_connected_while_waiting_and_at_the_prompt_in_a_game(self):
-        # With libedit, SIGHUP is left to the system.
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)[: 2 if LIBEDIT else 3]:
-            server, _ = self.start_server()
-            server.until("Waiting for a client... (Ctrl-C quits)\n")
-            self.assert_signal_ends(server, number)
-            server, client = self.start_chat()
-            self.assert_signal_ends(client, number)
-            self.assertTrue(client.shown.endswith("Waiting for the server...\n\n"))
-            server.write("\n")
-            server.until("The client quit.\n")
-            self.assert_ends(server, 0)
-            self.assertNotIn("not sent", server.shown)
-            server, client = self.start_both()
-            client.type("play")
-            server.until(PROMPT)
-            server.write("half a li")
-            server.until("half a li")
-            self.assert_signal_ends(server, number)
-            self.assertTrue(server.shown.endswith("half a li\n"))
-            client.until("The server quit.\n")
-            self.assert_ends(client, 0)
-
-    def test_ctrl_c_at_the_prompt_and_while_waiting(self):
-        server, client = self.start_chat()
-        server.until_it_sleeps()
+    def test_ctrl_c_while_nobody_has_connected_while_waiting_and_at_the_prompt_in_a_game(self):
+        server, _ = self.start_server()
+        server.until(WAITING)
         server.write("\x03")
-        client.until("The server quit.\n")
         self.assert_ends(server, 130)
         server, client = self.start_chat()
         client.write("\x03")
         self.assert_ends(client, 130)
-        self.assertTrue(client.shown.endswith("^C\n"))
-        server.write("x\n")
+        self.assertTrue(client.shown.endswith("Waiting for the server...\n^C\n"))
+        server.write("\n")
         server.until("The client quit.\n")
-
-    @unittest.skipIf(LIBEDIT, "libedit does not return when its terminal is closed")
-    def test_a_closed_terminal(self):
+        self.assert_ends(server, 0)
+        self.assertNotIn("not sent", server.shown)
         server, client = self.start_both()
-        client.until(PROMPT)
-        client.until_it_sleeps()
-        client.close()
-        self.assertEqual(client.process.wait(SECONDS), 129)
-        server.until("The client quit.\n")
-        server, client = self.start_chat()
-        client.close()
-        self.assertEqual(client.process.wait(SECONDS), 129)
+        client.type("play")
+        server.type_keys("half a li")
+        server.until("half a li")
+        server.until_it_waits()
+        server.write("\x03")
+        client.until("The server quit.\n")
+        self.assert_ends(client, 0)
+        self.assert_ends(server, 130)
+        self.assertRegex(server.shown, r"half a li(\^C)?\n$")
 
-    @unittest.skipIf(sys.implementation.name == "pypy", "PyPy does not tell what is ignored")
-    def test_a_signal_that_was_ignored_at_the_start_stays_ignored(self):
+    def test_another_signal_ends_a_program_at_once_and_the_other_is_told(self):
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            server, client = self.start_chat()
+            server.process.send_signal(number)
+            self.assert_ends(client, 1, f"{LOST_SERVER}{UNSURE}; {NO_SERVER}")
+            self.assertEqual(server.process.wait(SECONDS), -number)
+
+    def test_ctrl_c_that_was_ignored_at_the_start_stays_ignored(self):
         server, port = self.start_server()
-        command = f"trap '' HUP; exec {sys.executable} client.py --port {port}"
+        command = f"trap '' INT; exec {sys.executable} client.py --port {port}"
         client = self.ends(Terminal("sh", "-c", command))
         client.type("x")
         client.until("Waiting for the server...\n")
-        client.signal(signal.SIGHUP)
+        client.process.send_signal(signal.SIGINT)
         server.type("y")
         client.type("/q")
         self.assert_ends(client, 0)
 
-    @mock.patch("signal.SIGBREAK", 21, create=True)
-    @mock.patch.dict("sys.modules", readline=mock.Mock(__doc__="made of libedit"))
-    def test_ctrl_break_on_windows_is_a_signal_too_and_sighup_none_with_libedit(self):
-        with mock.patch("signal.signal") as handle:
-            protocol.handle_signals()
-        handled = {call.args[0] for call in handle.mock_calls}
-        self.assertEqual(handled, {signal.SIGINT, signal.SIGTERM, 21})
+    @unittest.skipUnless(shutil.which("bash"), "there is no bash")
+    def test_a_closed_window_ends_its_program_whatever_keys_were_half_typed(self):
+        lost_or_quit = rf"({LOST_CLIENT}({UNSURE})?|The client quit\.)\n"
+        for keys in (None, "", "half a li", "\x1b5", "\x1b-", "\x12", "\x16", "\x18", "\x1b"):
+            server, port = self.start_server()
+            shell = self.ends(Terminal("bash", "--norc", "-i", TERM="xterm"))
+            shell.write(f"{sys.executable} client.py --port {port}\n")
+            shell.type("x")
+            server.until(PROMPT)
+            if keys is not None:
+                server.write("y\n")
+                shell.type_keys(keys)
+            shell.close()
+            self.assertEqual(shell.process.wait(SECONDS), -signal.SIGHUP)
+            server.write("z\n" if keys is None else "")
+            self.assertRegex(server.rest(), lost_or_quit)
 
 
 class OutputTest(FaultTest):
-    @posix_only
-    def test_a_second_signal_ends_a_program_whose_terminal_is_stalled(self):
-        self.kind = Terminal
-        client, peer = self.client_and_peer()
-        client.write("\x13")  # Ctrl-S
-        client.signal(signal.SIGTERM)
-        self.assertEqual(Connection(peer).receive(), "/q")
-        client.signal(signal.SIGTERM)
-        self.assertEqual(client.process.wait(SECONDS), -signal.SIGTERM)
+    @unittest.skipUnless(os.path.exists("/dev/full"), "there is no full disk here")
+    def test_a_full_disk_is_told_in_a_line(self):
+        server, port = self.start_server()
+        for program, *arguments in (("server.py", "--port", "0"), ("client.py", "--port", port)):
+            with open("/dev/full", "w") as full:
+                done = run(program, *arguments, stdout=full)
+            told = f"{program}: error: input or output failed: No space left on device\n"
+            self.assertEqual((done.returncode, done.stderr), (1, told))
 
-    def test_output_into_a_closed_pipe_ends_quietly_and_the_other_end_is_told(self):
+    def test_a_closed_pipe_is_told_in_a_line(self):
+        reader, writer = os.pipe()
+        os.close(reader)
+        with open(writer, "w") as closed:
+            done = run("server.py", "--port", "0", stdout=closed)
+        self.assertRegex(done.stderr, r"^server\.py: error: input or output failed: [^\n]*\n$")
+        self.assertEqual(done.returncode, 1)
+
+    def test_where_no_error_can_be_told_either_the_status_is_1_and_the_other_is_told(self):
         for heard in (False, True):
             server, port = self.start_server()
             client = self.start("client.py", "--port", port)
@@ -264,6 +296,19 @@ class OutputTest(FaultTest):
                 server.until(PROMPT)
             client.process.stdout.close()
             (server if heard else client).write("y\n")
-            self.assertEqual(client.process.wait(SECONDS), 0)  # Python itself would say 120.
+            self.assertEqual(client.process.wait(SECONDS), 1)  # Python itself would say 120.
             server.until("The client quit.\n")
             self.assert_ends(server, 0)
+
+    def test_ctrl_c_ends_both_sides_of_a_pipe(self):
+        """As in ``client.py | tee``: there, the line under ^C can be read by nobody."""
+        with mock.patch("sys.argv", ["client.py"]), mock.patch("sys.stdin"):
+            quitting = mock.Mock(side_effect=KeyboardInterrupt)
+            output = mock.Mock(**{"write.side_effect": BrokenPipeError})
+            with mock.patch("sys.stdout", output):
+                self.assertEqual(protocol.run(quitting, "", 1), 130)
+        output.close.assert_called_once_with()
+
+    def test_an_error_cannot_change_the_terminal(self):
+        error = "client.py: error: cannot find the host \\x1b[2J..; check --host"
+        self.assert_ends(self.start("client.py", "--host", "\x1b[2J.."), 1, error)

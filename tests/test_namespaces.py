@@ -1,17 +1,23 @@
-"""What takes hosts of its own, made of network namespaces: the default port, a cut cable."""
+"""What takes hosts of its own, made of network namespaces: the default port, slow and cut cables.
+
+TEST_REAL_TIMES asks for cables as slow, and for keep-alive times as long, as the real ones.
+"""
 
 import os
 import subprocess
 import sys
+import threading
 import time
 import unittest
 from unittest import mock
 
 from tests.programs import PROMPT, ProgramTest, changed
+from tests.slow import carry, open_tun
 from tests.test_chat import UNSURE
 
+REAL_TIMES = os.environ.get("TEST_REAL_TIMES")
 MINUTE = 60
-# The shortest times that the system takes, unless TEST_REAL_TIMES asks for the real 45 seconds.
+# The shortest times that the system takes.
 SHORT_TIMES = dict.fromkeys(("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT"), 1)
 SHORT_TIMES["TCP_USER_TIMEOUT"] = 1000
 
@@ -31,28 +37,54 @@ except (OSError, subprocess.CalledProcessError) as error:
 @unittest.skipIf(WHY_NOT, WHY_NOT)
 class NamespaceTest(ProgramTest):
     def setUp(self):
-        """Make two hosts, near and far, with a cable between them."""
+        """Make two hosts, near and far."""
         self.near, self.far = f"near{os.getpid()}", f"far{os.getpid()}"
         for host in (self.near, self.far):
             ip("netns", "add", host)
             self.addCleanup(ip, "netns", "delete", host)
             ip("-n", host, "link", "set", "lo", "up")
-        cable = ("type", "veth", "peer", "name", "cable", "netns", self.far)
-        ip("-n", self.near, "link", "add", "cable", *cable)
+
+    def plug_in(self):
+        """Give both hosts their addresses at the cable, and wake it up."""
         for number, host in enumerate((self.near, self.far), 1):
+            # The system's own link-local address could become the source of a connection.
+            ip("-n", host, "link", "set", "cable", "addrgenmode", "none")
             ip("-n", host, "address", "add", f"192.0.2.{number}/24", "dev", "cable")
             ip("-n", host, "address", "add", f"fe80::{number}/64", "dev", "cable", "nodad")
             ip("-n", host, "link", "set", "cable", "up")
 
+    def connect_hosts(self):
+        """Connect the hosts by a cable."""
+        cable = ("type", "veth", "peer", "name", "cable", "netns", self.far)
+        ip("-n", self.near, "link", "add", "cable", *cable)
+        self.plug_in()
+
+    def connect_hosts_slowly(self, seconds, bytes_per_second):
+        """Connect the hosts by a cable on which packets are late."""
+        if not os.path.exists("/dev/net/tun"):
+            self.skipTest("no TUN device can be made here")
+        ends = [open_tun(host) for host in (self.near, self.far)]
+        for host, end in zip((self.near, self.far), ends):
+            self.addCleanup(os.close, end)
+            ip("link", "set", host, "netns", host, "name", "cable")
+        self.plug_in()
+        stop, stopped = os.pipe()
+        carrier = threading.Thread(target=carry, args=(ends, seconds, bytes_per_second, stop))
+        carrier.start()
+        self.addCleanup(os.close, stop)
+        self.addCleanup(carrier.join)
+        self.addCleanup(os.close, stopped)
+
     def start_on(self, host, *command):
         return self.ends(self.kind("ip", "netns", "exec", host, sys.executable, *command))
 
-    def test_without_flags_the_programs_meet_on_localhost_port_3720(self):
+    def test_without_flags_the_programs_meet_on_this_machine_at_port_3720(self):
         server = self.start_on(self.near, "server.py")
         server.until("Listening on 127.0.0.1:3720\n")
         self.start_on(self.near, "client.py").until("Connected to 127.0.0.1:3720\n")
 
     def test_a_link_local_address_is_printed_with_its_scope_and_taken_so(self):
+        self.connect_hosts()
         server = self.start_on(self.near, "server.py", "--host", "fe80::1%cable")
         server.until("Listening on [fe80::1%cable]:3720\n")
         client = self.start_on(self.far, "client.py", "--host", "[fe80::1%cable]")
@@ -61,8 +93,8 @@ class NamespaceTest(ProgramTest):
 
     def start_pair(self, port):
         """Start a server on the near host and a client on the far one."""
-        times = {} if os.environ.get("TEST_REAL_TIMES") else SHORT_TIMES
-        change = f"import protocol; protocol.LOSS_DETECTION.update({times})"
+        times = {} if REAL_TIMES else SHORT_TIMES
+        change = f"import protocol; protocol.KEEP_ALIVE.update({times})"
         address = ("--host", "192.0.2.1", "--port", port)
         server = self.start_on(self.near, *changed(change, "server", *address))
         server.until("Waiting for a client")
@@ -72,7 +104,8 @@ class NamespaceTest(ProgramTest):
         client.until(PROMPT)
         return server, client
 
-    def test_a_cut_cable_is_noticed_within_a_minute_waiting_and_sending(self):
+    def test_a_cut_cable_is_noticed_waiting_and_sending(self):
+        self.connect_hosts()
         server_waits, client_sends = self.start_pair("1001")
         server_sends, client_waits = self.start_pair("1002")
         client_waits.write("z\n")
@@ -88,3 +121,24 @@ class NamespaceTest(ProgramTest):
             for end in (client_waits, client_sends):
                 self.assert_ends(end, 1, lost.format("client", "server"))
         self.assertLess(time.monotonic() - cut, MINUTE)
+
+    def assert_slow_cable_is_enough(self, *slowness):
+        self.connect_hosts_slowly(*slowness)
+        server = self.start_on(self.near, "server.py", "--host", "192.0.2.1")
+        server.until("Waiting for a client")
+        client = self.start_on(self.far, "client.py", "--host", "192.0.2.1")
+        with mock.patch("tests.programs.SECONDS", MINUTE):
+            client.type("hello")
+            for mover, line in zip((server, client) * 4, ("play", "5", "1", "2", "3", "8")):
+                mover.type(line)
+            server.until("You lose: the client has 2, 5, 8.\n")
+            server.type("/q")
+            client.until("The server quit.\n")
+            self.assert_ends(server, 0)
+            self.assert_ends(client, 0)
+
+    def test_a_round_trip_of_three_seconds_is_enough(self):
+        self.assert_slow_cable_is_enough(1.5 if REAL_TIMES else 0.05, 1e9)
+
+    def test_150_bytes_a_second_are_enough(self):
+        self.assert_slow_cable_is_enough(0, 150 if REAL_TIMES else 5000)

@@ -3,16 +3,23 @@
 import os
 import re
 import socket
-import subprocess
 import sys
 import unittest
 from unittest import mock
 
 import protocol
 from protocol import HELP_TEXT
-from tests.programs import PROMPT, ROOT, SECONDS, ProgramTest, Terminal, TerminalTest, changed
+from tests.programs import (
+    PROMPT,
+    SECONDS,
+    ProgramTest,
+    Terminal,
+    TerminalTest,
+    changed,
+    run,
+)
 
-READLINE = {"TERM": "xterm", "INPUTRC": "/dev/null"}
+READLINE = {"TERM": "xterm"}
 WARNING = "Whoever reaches this port first takes the seat; nothing is encrypted."
 
 
@@ -92,12 +99,26 @@ class TypingTest(TerminalTest):
 
     def test_ctrl_d_quits(self):
         server, client = self.start_both()
-        client.until(PROMPT)
-        client.until_it_sleeps()
-        client.write("\x04")
+        client.type_keys("\x04")
         server.until("The client quit.\n")
         self.assert_ends(client, 0)
         self.assertRegex(client.shown, rf"{PROMPT}(\^D[\x08]*)?\n$")
+
+    def test_letters_beyond_ascii_are_typed_and_sent_as_they_are_in_the_c_locale(self):
+        text = "Vous êtes là, Übermaß, Привет, 日本語"
+        for locale in ("C", "POSIX"):
+            server, client = self.start_both(LC_ALL=locale, PYTHONUTF8="", **READLINE)
+            client.type_keys(text + "\n")
+            server.until(f"Client: {text}\n")
+
+    def test_a_line_typed_early_outlives_a_stranger(self):
+        server, port = self.start_server()
+        server.type_early("early\n")
+        socket.create_connection(("127.0.0.1", int(port))).close()
+        server.until("server.py: error: the connection to the client was lost\n")
+        client = self.start("client.py", "--port", port)
+        client.type("x")
+        client.until("Server: early\n")
 
     def test_what_was_typed_and_not_taken_does_not_reach_the_shell(self):
         for tee in ("", "| cat"):
@@ -115,16 +136,28 @@ class TypingTest(TerminalTest):
             client.write("end\n")
             self.assertEqual(client.until("end\nend\n").partition("\n")[2], "")
 
-    def test_a_server_in_the_background_can_be_ended(self):
-        background = f"set -m; {sys.executable} server.py --port 0 > >(cat) & echo $!"
-        for foreground in ("cat", "read"):  # The shell's own process group has a lower number.
-            shell = self.ends(Terminal("bash", "-c", f"{background}; {foreground}; wait $!"))
-            process = shell.until("\n")
-            shell.until("Waiting for a client")
-            subprocess.run(["kill", process], check=True)
-            shell.write("\x04")
-            shell.rest()
-            self.assertEqual(shell.process.wait(SECONDS), 143)
+    def test_without_a_chat_what_was_typed_is_left_to_the_shell(self):
+        with socket.socket() as bound:  # Nobody listens here.
+            bound.bind(("127.0.0.1", 0))
+            command = f"{sys.executable} client.py --port {bound.getsockname()[1]}; cat"
+            shell = self.ends(Terminal("sh", "-c", command))
+            shell.write("echo early\n")
+            shell.until("Connecting to the server")
+            shell.until("error: ")
+            shell.until("\necho early\n")
+
+    def test_a_server_in_the_background_can_be_left_by_its_client(self):
+        """It must not touch the terminal, or the system would stop it."""
+        background = f"set -m; {sys.executable} server.py --port 0 & read -r; wait $!"
+        shell = self.ends(Terminal("bash", "-c", background))
+        shell.until("Listening on ")
+        port = shell.until("\n").rpartition(":")[2]
+        client = self.start("client.py", "--port", port)
+        client.type("/q")
+        shell.until("The client quit.\n")
+        shell.write("\n")
+        shell.rest()
+        self.assertEqual(shell.process.wait(SECONDS), 0)
 
 
 class AddressTest(ProgramTest):
@@ -137,7 +170,7 @@ class AddressTest(ProgramTest):
         self.assertEqual(server.shown.splitlines()[1] == WARNING, warned)
 
     def test_names_and_addresses_work_and_who_can_be_reached_by_others_is_warned(self):
-        self.assert_meet("localhost", "localhost", "127.0.0.1")
+        self.assert_meet("localhost", "127.0.0.1", "127.0.0.1")
         self.assert_meet("127.0.0.2", "127.0.0.2", "127.0.0.2")
         self.assert_meet("0.0.0.0", "127.0.0.1", "0.0.0.0", warned=True)
 
@@ -157,28 +190,24 @@ class AddressTest(ProgramTest):
 
 
 class ArgumentsTest(unittest.TestCase):
-    def output(self, *command, **options):
-        options = {"cwd": ROOT, "capture_output": True, "text": True, "timeout": SECONDS, **options}
-        return subprocess.run([sys.executable, *command], **options)
-
     def test_help_tells_the_defaults(self):
-        for program, free in (("server.py", "; 0 takes any free one"), ("client.py", "")):
-            done = self.output(program, "--help")
+        for program, lowest in (("server.py", 0), ("client.py", 1)):
+            done = run(program, "--help")
             text = " ".join(done.stdout.split())
-            self.assertIn("--host HOST name, IPv4 or IPv6 address (default: localhost)", text)
-            self.assertIn(f"--port PORT 1 to 65535{free} (default: 3720)", text)
+            self.assertIn("--host HOST name, IPv4 or IPv6 address (default: 127.0.0.1)", text)
+            self.assertIn(f"--port PORT {lowest} to 65535 (default: 3720)", text)
             self.assertEqual((done.returncode, done.stderr), (0, ""))
 
     def test_wrong_arguments_are_told_with_status_2(self):
         for command in (("server.py", "--port", "http"), ("client.py", "extra")):
-            done = self.output(*command)
+            done = run(*command)
             self.assertEqual((done.returncode, done.stdout), (2, ""))
             self.assertRegex(done.stderr, rf"(?s)^usage: .*\n{command[0]}: error: .*\n$")
 
-    def test_every_port_of_the_range_is_taken_and_no_other(self):
+    def test_the_ports_end_where_the_range_ends(self):
         for text, lowest in (("0", 0), ("1", 1), ("65535", 1)):
             with mock.patch("sys.argv", ["program", "--port", text]):
-                self.assertEqual(protocol.parse_arguments("", lowest), ("localhost", int(text)))
+                self.assertEqual(protocol.parse_arguments("", lowest), ("127.0.0.1", int(text)))
         for text, lowest in (("-1", 0), ("0", 1), ("65536", 0)):
             given = mock.patch("sys.argv", ["program", "--port", text])
             with given, mock.patch("argparse.ArgumentParser.error", side_effect=SystemExit) as told:
@@ -186,8 +215,9 @@ class ArgumentsTest(unittest.TestCase):
             told.assert_called_once_with(f"argument --port: {text} is not in {lowest} to 65535")
 
     @unittest.skipIf(os.name == "nt", "Windows starts no program without these streams")
-    def test_programs_without_standard_input_or_output_say_so(self):
-        for stream in (0, 1):
-            done = self.output("server.py", preexec_fn=lambda stream=stream: os.close(stream))
-            told = "server.py: error: standard input, output and error must be open\n"
-            self.assertEqual((done.returncode, done.stderr.endswith(told)), (2, True))
+    def test_programs_without_standard_input_output_or_error_end_with_status_2(self):
+        told = "server.py: error: standard input, output and error must be open\n"
+        for stream in (0, 1, 2):
+            done = run("server.py", preexec_fn=lambda stream=stream: os.close(stream))
+            self.assertEqual((done.returncode, "Listening" in done.stdout), (2, False))
+            self.assertTrue(done.stderr.endswith(told) or stream == 2, done.stderr)

@@ -5,8 +5,8 @@ import socket
 
 from protocol import HELP_TEXT
 from tests.programs import PROMPT, ROOT, ProgramTest
-from tests.test_connection import frames
-from tests.test_conversation import steps
+from tests.states import steps
+from tests.wire import frames
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

@@ -6,15 +6,10 @@ import socket
 import unittest
 from unittest import mock
 
-from protocol import LOSS_DETECTION, Connection, Refused, wait_until_readable
+from protocol import KEEP_ALIVE, Connection, ProtocolError, keep_alive
+from tests.wire import frames
 
 TEXTS = ["", "Grüße", "x", "5 take that", "/q"]
-
-
-def frames(*texts):
-    """Return the bytes of these messages on the wire."""
-    payloads = [text.encode() for text in texts]
-    return b"".join(len(payload).to_bytes(4, "big") + payload for payload in payloads)
 
 
 class ConnectionTest(unittest.TestCase):
@@ -23,7 +18,7 @@ class ConnectionTest(unittest.TestCase):
         for sock in (self.near, self.far):
             sock.settimeout(10)
             self.addCleanup(sock.close)
-        self.connection, self.other = Connection(self.near), Connection(self.far)
+        self.connection, self.peer = Connection(self.near), Connection(self.far)
 
     def meet(self):
         """Return both ends of a TCP connection."""
@@ -33,8 +28,8 @@ class ConnectionTest(unittest.TestCase):
             self.addCleanup(sock.close)
         return ends
 
-    def assert_refused(self, why, act, *arguments):
-        self.assertRaisesRegex(Refused, f"^{why}$", act, *arguments)
+    def assert_breach(self, why, act, *arguments):
+        self.assertRaisesRegex(ProtocolError, f"^{why}$", act, *arguments)
 
     def test_a_frame_is_the_length_in_four_bytes_and_the_utf_8_in_one_send(self):
         sock = mock.Mock()
@@ -43,15 +38,15 @@ class ConnectionTest(unittest.TestCase):
 
     def test_messages_of_0_and_of_4096_bytes_arrive(self):
         for text in ("", "x" * 4096, "é" * 2048, "😀" * 1024):
-            self.other.send(text)
+            self.peer.send(text)
             self.assertEqual(self.connection.receive(), text)
 
     def test_what_is_too_long_or_no_text_is_not_sent(self):
         for text, size in (("x" * 4097, 4097), ("é" * 2049, 4098)):
             why = f"it takes {size} bytes, the limit is 4096"
-            self.assert_refused(why, self.connection.send, text)
-        self.assert_refused("it holds bytes that are not text", self.connection.send, "caf\udce9")
-        self.assertFalse(self.other.has_input())
+            self.assert_breach(why, self.connection.send, text)
+        self.assert_breach("it holds bytes that are not text", self.connection.send, "caf\udce9")
+        self.assertFalse(self.peer.has_input())
 
     def test_a_stream_is_read_as_sent_wherever_it_is_split(self):
         stream = frames(*TEXTS)
@@ -67,47 +62,37 @@ class ConnectionTest(unittest.TestCase):
             for pieces in ([sent], [sent[:1], sent[1:]]):
                 sock = mock.Mock(**{"recv.side_effect": pieces})
                 why = f"it announced {size} bytes, the limit is 4096"
-                self.assert_refused(why, Connection(sock).receive)
+                self.assert_breach(why, Connection(sock).receive)
                 self.assertEqual(sock.recv.mock_calls, [mock.call(4100)] * len(pieces))
 
     def test_bytes_that_are_not_utf_8_are_refused(self):
         for payload in (b"\xff\xfe", b"\xc0\xaf", b"\xed\xa0\x80", b"\xe2\x82"):
             self.far.sendall(len(payload).to_bytes(4, "big") + payload)
-            self.assert_refused("it sent bytes that are not UTF-8", self.connection.receive)
+            self.assert_breach("it sent bytes that are not UTF-8", self.connection.receive)
 
     def test_an_end_inside_a_frame_is_refused(self):
         for part in (b"\0", b"\0\0\0", b"\0\0\0\2", b"\0\0\0\2/"):
             sock = mock.Mock(**{"recv.side_effect": [part, b""]})
-            self.assert_refused("it ended inside a frame", Connection(sock).receive)
+            self.assert_breach("it ended inside a frame", Connection(sock).receive)
 
     def test_has_input_tells_of_a_part_a_second_frame_and_the_end(self):
         self.assertFalse(self.connection.has_input())
         self.far.sendall(b"\0\0\0\1x\0\0")
-        self.connection.wait()
-        self.assertTrue(self.connection.has_input())
+        self.assertTrue(self.connection.has_input(10))
         self.assertEqual(self.connection.receive(), "x")
         with mock.patch("select.select", side_effect=OSError("not needed")):
             self.assertTrue(self.connection.has_input())
-            self.connection.wait()
         self.far.sendall(b"\0\0")
         self.assertEqual(self.connection.receive(), "")
         self.assertFalse(self.connection.has_input())
         self.far.close()
-        self.connection.wait()
-        self.assertTrue(self.connection.has_input())
-
-    def test_a_wait_is_a_series_of_short_ones(self):
-        """So that a signal is seen in time where it can't interrupt one."""
-        nothing, something = ([], [], []), ([self.near], [], [])
-        with mock.patch("select.select", side_effect=[nothing, nothing, something]) as wait:
-            wait_until_readable(self.near)
-        self.assertEqual(wait.mock_calls, [mock.call([self.near], [], [], 1)] * 3)
+        self.assertTrue(self.connection.has_input(10))
 
     def test_unread_input_does_not_make_a_close_a_reset(self):
         far, near = self.meet()
         far.sendall(b"\0" * 10_000)
         connection = Connection(near)
-        connection.wait()
+        self.assertTrue(connection.has_input(10))
         connection.send("/q")
         connection.close()
         self.assertEqual((far.recv(100), far.recv(100)), (frames("/q"), b""))
@@ -121,30 +106,33 @@ class ConnectionTest(unittest.TestCase):
 
     def test_the_system_is_asked_to_notice_a_vanished_host_within_a_minute(self):
         sock, _ = self.meet()
-        Connection(sock)
+        keep_alive(sock)
         self.assertTrue(sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
-        probing = LOSS_DETECTION["TCP_KEEPINTVL"] * LOSS_DETECTION["TCP_KEEPCNT"]
-        self.assertEqual(LOSS_DETECTION["TCP_KEEPIDLE"] + probing, 45)
-        self.assertEqual(LOSS_DETECTION["TCP_USER_TIMEOUT"], 45_000)
-        for name in LOSS_DETECTION.keys() & vars(socket):
+        probing = KEEP_ALIVE["TCP_KEEPINTVL"] * KEEP_ALIVE["TCP_KEEPCNT"]
+        self.assertEqual(KEEP_ALIVE["TCP_KEEPIDLE"] + probing, 45)
+        self.assertEqual(KEEP_ALIVE["TCP_USER_TIMEOUT"], 45_000)
+        for name in KEEP_ALIVE.keys() & vars(socket):
             try:
                 value = sock.getsockopt(socket.IPPROTO_TCP, getattr(socket, name))
             except OSError:
                 self.skipTest("Wine has no keep-alive times")
-            self.assertEqual(value, LOSS_DETECTION[name], name)
+            self.assertEqual(value, KEEP_ALIVE[name], name)
+
+    def test_a_chat_works_where_the_system_refuses_to_notice(self):
+        keep_alive(mock.Mock(**{"setsockopt.side_effect": OSError}))
 
     @mock.patch("socket.TCP_KEEPALIVE", 0x10, create=True)
     def test_macos_is_asked_by_its_own_name(self):
         sock = mock.Mock()
-        Connection(sock)
+        keep_alive(sock)
         self.assertIn(mock.call(socket.IPPROTO_TCP, 0x10, 20), sock.setsockopt.mock_calls)
 
     @unittest.skipIf(os.name == "nt", "Windows' multiprocessing.connection has pipes, no sockets")
     def test_multiprocessing_connection_can_take_the_other_end(self):
-        other = multiprocessing.connection.Connection(os.dup(self.far.fileno()))
-        self.addCleanup(other.close)
+        peer = multiprocessing.connection.Connection(os.dup(self.far.fileno()))
+        self.addCleanup(peer.close)
         for text in ("", "Grüße", "x" * 4096):
             self.connection.send(text)
-            self.assertEqual(other.recv_bytes(), text.encode())
-            other.send_bytes(text.encode())
+            self.assertEqual(peer.recv_bytes(), text.encode())
+            peer.send_bytes(text.encode())
             self.assertEqual(self.connection.receive(), text)

@@ -1,0 +1,44 @@
+"""A cable between two TUN devices on which packets are late."""
+
+import heapq
+import itertools
+import os
+import select
+import struct
+import time
+
+TUNSETIFF, IFF_TUN_NO_PI = 0x400454CA, 0x1001  # from linux/if_tun.h
+
+
+def open_tun(name):
+    """Make a TUN device; return the descriptor from which its packets are read."""
+    import fcntl  # Windows has none.
+
+    tun = os.open("/dev/net/tun", os.O_RDWR)
+    fcntl.ioctl(tun, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TUN_NO_PI))
+    return tun
+
+
+def carry(ends, seconds, bytes_per_second, stop):
+    """Carry packets between the devices until ``stop`` can be read.
+
+    Each is late by these seconds, and by the time that it and those before it take.
+    """
+    other, free, order, late = (
+        dict(zip(ends, ends[::-1])),
+        dict.fromkeys(ends, 0),
+        itertools.count(),
+        [],
+    )
+    while True:
+        wait = max(0, late[0][0] - time.monotonic()) if late else None
+        ready = select.select([*ends, stop], [], [], wait)[0]
+        if stop in ready:
+            return
+        for end in ready:
+            packet = os.read(end, 4096)
+            free[end] = max(free[end], time.monotonic()) + len(packet) / bytes_per_second
+            heapq.heappush(late, (free[end] + seconds, next(order), other[end], packet))
+        while late and late[0][0] <= time.monotonic():
+            _, _, end, packet = heapq.heappop(late)
+            os.write(end, packet)
