@@ -23,7 +23,6 @@ from tictactoe import OTHER_MARK, SQUARES, Game, IllegalMove
 
 MAX_MESSAGE_BYTES = 4096  # Without a limit, a header could announce 4 GiB.
 HEADER = struct.Struct(">I")  # ">": big-endian, "I": unsigned, 4 bytes
-WAIT_SECONDS = 1  # Windows cannot interrupt a wait, so each wait is short.
 
 # After 20 seconds of silence the system sends probes, 5 seconds apart, and gives up when 5 have
 # not been answered. Linux has one limit in place of that count, TCP_USER_TIMEOUT. It also holds
@@ -83,7 +82,7 @@ class Connection:
             raise ProtocolError("it sent bytes that are not UTF-8") from error
 
     def _receive_more(self) -> None:
-        # It may be a part of a frame, a whole one, or one and a part of the next.
+        # This may bring a part of a frame, a whole one, or one and a part of the next.
         more = self._sock.recv(HEADER.size + MAX_MESSAGE_BYTES)
         if not more and self._received:
             raise ProtocolError("it ended inside a frame")
@@ -137,7 +136,7 @@ class Score(NamedTuple):
 
 
 class State(NamedTuple):
-    """How far the chat has come. Both programs keep the same, and it tells neither which it is."""
+    """How far the chat has come. The client and the server each keep one, by these same rules."""
 
     turn: str | None = CLIENT
     """Who may speak, CLIENT or SERVER; None once one of them has quit."""
@@ -161,7 +160,7 @@ class State(NamedTuple):
         return "1 to 9, or resign to decline" if self.is_invitation else "1 to 9, or resign"
 
     def interpret(self, typed: str) -> str:
-        """Return the text that a typed line stands for, or raise ProtocolError for no command."""
+        """Return the text that a typed line stands for; raise ProtocolError if it is no command."""
         word = typed.strip().lower()
         if word in (QUIT, RESIGN if self.game_is_on else PLAY):
             return word
@@ -223,6 +222,7 @@ def game_news(before: State, after: State, me: str) -> list[str]:
 # 3. One end of the chat: it speaks a turn, it hears a turn.
 
 PROMPT = "Enter Input > "
+WAIT_SECONDS = 1  # Windows cannot interrupt a wait, so each wait is short.
 HINT = "/q quits, play starts a game, /help lists more"
 NOT_SENT = "Your last line was not sent."
 NO_SERVER = "is server.py running there, or busy with another client?"
@@ -386,7 +386,7 @@ def ask(prompt: str) -> str:
 
 @contextlib.contextmanager
 def chat_over(sock: socket.socket, me: str) -> Iterator[Chat]:
-    """Give the chat over a connected socket, and see to it that the chat is ended."""
+    """Give the chat over a connected socket; at its end, close it and discard what was typed."""
     keep_alive(sock)
     chat = Chat(Connection(sock), me, ask, show)
     try:
