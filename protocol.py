@@ -447,8 +447,9 @@ def prepare_streams() -> None:
         with contextlib.suppress(ImportError):  # Windows has no readline.
             import readline  # It changes input().
 
-            # In the C locale, letters beyond ASCII would be taken for Meta keys, that is, commands.
+            # In the C locale, it would take letters beyond ASCII for commands, and not show them.
             readline.parse_and_bind("set convert-meta off")
+            readline.parse_and_bind("set output-meta on")
 
 
 def run(program: Callable[[str, int], None], description: str, lowest_port: int) -> int:

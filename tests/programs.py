@@ -24,6 +24,7 @@ for name in {"SIGINT", "SIGHUP"} & vars(signal).keys():
     signal.signal(getattr(signal, name), signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
+PYPY = sys.implementation.name == "pypy"
 PROMPT = "Enter Input > "
 SECONDS = 20  # A step that takes longer has failed.
 # What the tests find in their own environment must not make the programs print or read otherwise.
@@ -150,9 +151,9 @@ class Terminal(Pipes):
         os.close(slave)
 
     def type_keys(self, keys):
-        """Wait until readline takes each key itself, and type some."""
+        """Wait until the program takes each key at its prompt, and type some."""
         self.until(PROMPT)
-        wait_until(lambda: not termios.tcgetattr(self.input)[3] & termios.ICANON)
+        self.until_it_waits()
         self.write(keys)
 
     def close(self):

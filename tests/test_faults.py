@@ -18,6 +18,7 @@ import server as server_module
 from protocol import NO_SERVER, NOT_SENT, Connection
 from tests.programs import (
     PROMPT,
+    PYPY,
     SECONDS,
     ProgramTest,
     Terminal,
@@ -169,13 +170,14 @@ class ConnectingTest(FaultTest):
         server, port = self.start_server()
         server.until(WAITING)
         used = len(os.listdir(f"/proc/{server.process.pid}/fd"))
-        told = "server.py: error: cannot accept a client: Too many open files\n"
-        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (used, used))
-        self.connect(port)
-        self.assertEqual(server.until(WAITING), told)
-        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (used - 1, used - 1))
-        self.connect(port)
-        server.until(told)
+        told = "server.py: error: cannot accept a client: Too many open files"
+        for limit in (used, used - 1):
+            resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (limit, limit))
+            with socket.socket() as sock:
+                sock.connect_ex(("127.0.0.1", int(port)))
+                self.assertEqual(server.until("\n"), told)
+                if limit == used:
+                    server.until(WAITING)
         why = "cannot listen: Too many open files; choose another --port or --host"
         self.assert_ends(server, 1, f"server.py: error: {why}")
 
@@ -238,6 +240,7 @@ class SignalTest(TerminalTest):
             self.assert_ends(client, 1, f"{LOST_SERVER}{UNSURE}; {NO_SERVER}")
             self.assertEqual(server.process.wait(SECONDS), -number)
 
+    @unittest.skipIf(PYPY, "PyPy takes Ctrl-C even if it was ignored")
     def test_ctrl_c_that_was_ignored_at_the_start_stays_ignored(self):
         server, port = self.start_server()
         command = f"trap '' INT; exec {sys.executable} client.py --port {port}"

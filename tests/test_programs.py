@@ -11,6 +11,7 @@ import protocol
 from protocol import HELP_TEXT
 from tests.programs import (
     PROMPT,
+    PYPY,
     SECONDS,
     ProgramTest,
     Terminal,
@@ -104,12 +105,14 @@ class TypingTest(TerminalTest):
         self.assert_ends(client, 0)
         self.assertRegex(client.shown, rf"{PROMPT}(\^D[\x08]*)?\n$")
 
+    @unittest.skipIf(PYPY, "PyPy's own line editor takes no such letters in the C locale")
     def test_letters_beyond_ascii_are_typed_and_sent_as_they_are_in_the_c_locale(self):
         text = "Vous êtes là, Übermaß, Привет, 日本語"
         for locale in ("C", "POSIX"):
             server, client = self.start_both(LC_ALL=locale, PYTHONUTF8="", **READLINE)
             client.type_keys(text + "\n")
             server.until(f"Client: {text}\n")
+            client.until(f"{text}\n")
 
     def test_a_line_typed_early_outlives_a_stranger(self):
         server, port = self.start_server()
@@ -215,9 +218,10 @@ class ArgumentsTest(unittest.TestCase):
             told.assert_called_once_with(f"argument --port: {text} is not in {lowest} to 65535")
 
     @unittest.skipIf(os.name == "nt", "Windows starts no program without these streams")
-    def test_programs_without_standard_input_output_or_error_end_with_status_2(self):
+    def test_without_standard_input_output_or_error_a_program_does_not_begin(self):
         told = "server.py: error: standard input, output and error must be open\n"
         for stream in (0, 1, 2):
             done = run("server.py", preexec_fn=lambda stream=stream: os.close(stream))
-            self.assertEqual((done.returncode, "Listening" in done.stdout), (2, False))
-            self.assertTrue(done.stderr.endswith(told) or stream == 2, done.stderr)
+            self.assertNotIn("Listening", done.stdout)
+            if stream != 2:
+                self.assertEqual((done.returncode, done.stderr.endswith(told)), (2, True))
