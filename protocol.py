@@ -6,7 +6,6 @@ person's side: the screen, the keyboard and the command line.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
 import os
@@ -14,6 +13,7 @@ import select
 import socket
 import struct
 import sys
+from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, TextIO
 
@@ -118,7 +118,6 @@ def keep_alive(sock: socket.socket) -> None:
 CLIENT, SERVER, DRAWN = "client", "server", "drawn"
 OTHER = {CLIENT: SERVER, SERVER: CLIENT}
 QUIT, HELP, PLAY, RESIGN = "/q", "/help", "play", "resign"
-DIGITS = {str(square) for square in SQUARES}
 
 
 class Score(NamedTuple):
@@ -179,21 +178,22 @@ class State(NamedTuple):
             return self._replace(turn=None)
         if speaker != self.turn:
             raise ProtocolError("it spoke out of turn")
-        following = self._replace(turn=OTHER[speaker])
-        if self.game is None or self.game.is_over:
-            # Whoever hears PLAY has the next turn, and so the first move, as X.
-            return following._replace(game=Game()) if text == PLAY else following
-        if text == RESIGN:
-            score = self.score if self.is_invitation else self.score.plus(OTHER[speaker])
-            return following._replace(game=None, score=score)
-        digit, _, _words = text.partition(" ")
-        if digit not in DIGITS:
-            raise ProtocolError(f"in a game, only {self.choice}; words may follow: 5 take that")
-        game = self.game.play(int(digit))
-        if not game.is_over:
-            return following._replace(game=game)
-        score = self.score.plus(speaker if game.winner else DRAWN)
-        return following._replace(game=game, score=score)
+        game, score = self.game, self.score
+        if game is None or game.is_over:
+            if text == PLAY:
+                game = Game()  # Whoever hears it has the next turn, and so the first move, as X.
+        elif text == RESIGN:
+            if not self.is_invitation:
+                score = score.plus(OTHER[speaker])
+            game = None
+        else:
+            digit, _, _words = text.partition(" ")
+            if digit not in map(str, SQUARES):
+                raise ProtocolError(f"in a game, only {self.choice}; words may follow: 5 take that")
+            game = game.play(int(digit))
+            if game.is_over:
+                score = score.plus(speaker if game.winner else DRAWN)
+        return State(OTHER[speaker], game, score)
 
 
 def game_news(before: State, after: State, me: str) -> list[str]:
@@ -255,8 +255,7 @@ class Chat:
     """One end of the chat: it speaks a turn and hears a turn over a connection.
 
     ``me`` is CLIENT or SERVER. ``ask`` returns the line typed at the prompt that it is given;
-    ``show`` prints a line. ChatError is raised if the connection is lost or the peer breaks the
-    rules.
+    ``show`` prints a line. Raises ChatError if the connection is lost or the peer breaks the rules.
     """
 
     def __init__(self, connection: Connection, me: str, ask: Ask, show: Show) -> None:
@@ -414,8 +413,8 @@ def address_text(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def connection_error(host: str, error: OSError | UnicodeError, what: str, advice: str) -> ChatError:
-    """Return the error for what has failed, and what to do about it."""
+def connection_error(what: str, host: str, error: OSError | UnicodeError, advice: str) -> ChatError:
+    """Return the error that tells what failed and why, and gives advice."""
     if isinstance(error, (socket.gaierror, UnicodeError)):
         return ChatError(f"cannot find the host {host}; check --host")
     why = error.strerror or error  # A timeout has no strerror.
@@ -424,8 +423,7 @@ def connection_error(host: str, error: OSError | UnicodeError, what: str, advice
 
 def parse_arguments(description: str, lowest_port: int) -> tuple[str, int]:
     """Return the host and port of the command line, or exit with status 2 if it is wrong."""
-    formatter = argparse.ArgumentDefaultsHelpFormatter
-    parser = argparse.ArgumentParser(description=description, formatter_class=formatter)
+    parser = ArgumentParser(description=description, formatter_class=ArgumentDefaultsHelpFormatter)
     parser.add_argument("--host", default=DEFAULT_HOST, help="name, IPv4 or IPv6 address")
     ports = f"{lowest_port} to 65535"
     parser.add_argument("--port", default=DEFAULT_PORT, type=int, help=ports)

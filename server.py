@@ -28,10 +28,7 @@ def serve(host: str, port: int) -> None:
 
 
 def converse(listener: socket.socket) -> bool:
-    """Wait for a client, and chat until the end; return whether it was a client.
-
-    A stranger leaves, or breaks the rules, before its first message.
-    """
+    """Wait for a client, and chat until the end; return False if it was no client after all."""
     protocol.show("Waiting for a client... (Ctrl-C quits)")
     try:
         sock, address = accept(listener)
@@ -46,7 +43,7 @@ def converse(listener: socket.socket) -> bool:
         except ChatError as error:
             if chat.has_heard:
                 raise
-            protocol.report(error)
+            protocol.report(error)  # It left, or broke the rules, before a first message.
         return chat.has_heard
 
 
@@ -60,7 +57,7 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server(address, family=family, dualstack_ipv6=dual_stack)
     except (OSError, UnicodeError) as error:  # UnicodeError: no host can have such a name.
         advice = "choose another --port or --host"
-        raise protocol.connection_error(host, error, "cannot listen", advice) from error
+        raise protocol.connection_error("cannot listen", host, error, advice) from error
 
 
 def accept(listener: socket.socket) -> tuple[socket.socket, str]:
