@@ -28,7 +28,10 @@ def ip(*arguments):
 
 try:
     ip("netns", "add", f"probe{os.getpid()}")
-    ip("netns", "delete", f"probe{os.getpid()}")
+    try:
+        ip("netns", "exec", f"probe{os.getpid()}", "true")
+    finally:
+        ip("netns", "delete", f"probe{os.getpid()}")
     WHY_NOT = None
 except (OSError, subprocess.CalledProcessError) as error:
     WHY_NOT = f"no network namespace can be made here: {error}"
