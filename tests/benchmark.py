@@ -7,19 +7,19 @@ on both. Where pyspiel (OpenSpiel) can be imported, it walks the games, too.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import importlib
 import multiprocessing.connection
 import os
+import re
 import resource
 import select
-import signal
 import socket
 import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from protocol import HEADER, Connection
 from tests.programs import ENVIRONMENT, PROMPT, ROOT, Pipes
@@ -100,41 +100,6 @@ def by_multiprocessing(near, far, size):
     return exchange
 
 
-def by_asyncio(near, far, size):
-    """Do the same with bytes in the same frame and asyncio's streams."""
-    loop, message = asyncio.new_event_loop(), b"x" * size
-    openings = (asyncio.open_connection(sock=sock.dup()) for sock in (near, far))
-    streams = [loop.run_until_complete(opening) for opening in openings]
-
-    async def exchange(count):
-        reader, writer = streams[1][0], streams[0][1]
-        for _ in range(count):
-            writer.write(HEADER.pack(len(message)) + message)
-            await writer.drain()
-            (length,) = HEADER.unpack(await reader.readexactly(HEADER.size))
-            await reader.readexactly(length)
-
-    return lambda count: loop.run_until_complete(exchange(count))
-
-
-def our_echo(sock, size):
-    """Send back each message, without an end."""
-    connection = Connection(sock)
-    while True:
-        connection.receive()
-        connection.send("x" * size)
-
-
-def bare_echo(sock, size):
-    """Do the same with bytes, sendall and recv."""
-    size += HEADER.size
-    while True:
-        received = sock.recv(size)
-        while len(received) < size:
-            received += sock.recv(size - len(received))
-        sock.sendall(received)
-
-
 def compare(rounds, measures):
     """Measure in turns; return each one's median and the first one's median ratio to each other."""
     values = {name: [] for name in measures}
@@ -172,34 +137,13 @@ def transfers(stack, size):
     """Return what measures the processor time of a message sent and received in one process."""
     return {
         way.__name__: timed(time.process_time, way(*pair(stack), size))
-        for way in (ours, bare, by_multiprocessing, by_asyncio)
+        for way in (ours, bare, by_multiprocessing)
     }
 
 
 def processors():
     first, *others = sorted(os.sched_getaffinity(0))
     return {first}, set(others or [first])
-
-
-def round_trips(stack, size):
-    """Return what measures the time in which a message goes to another processor and back.
-
-    Left to the system, a process could take four times as long as its peer on the same one.
-    """
-    here, there = processors()
-    stack.callback(os.sched_setaffinity, 0, here | there)
-    os.sched_setaffinity(0, here)
-    measures = {}
-    for way, echo in ((ours, our_echo), (bare, bare_echo)):
-        near, far = pair(stack)
-        child = os.fork()
-        if not child:
-            os.sched_setaffinity(0, there)
-            echo(far, size)
-        stack.callback(os.waitpid, child, 0)
-        stack.callback(os.kill, child, signal.SIGKILL)
-        measures[way.__name__] = timed(time.perf_counter, way(near, near, size))
-    return measures
 
 
 def run_pair(server, client, turns):
@@ -255,13 +199,18 @@ def walks(_stack):
     return measures
 
 
+def resident_memory(process):
+    """Return the resident memory of a process, in KiB."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return int(re.search(r"VmRSS:\s*(\d+)", status)[1])
+
+
 def memory_growth():
     """Return the growth of each program's resident memory, in KiB, over chat and games."""
     lines = ("hello", "play", *"513746829", "bye")
     server = Pipes(sys.executable, "server.py", "--port", "0")
     server.until("Listening on ")
     client = Pipes(sys.executable, "client.py", "--port", server.until("\n").rpartition(":")[2])
-    command = ["ps", "-o", "rss=", "-p", f"{client.process.pid},{server.process.pid}"]
     sizes = []
     for drawn in range(1, MEMORY_TURNS // len(lines) + 1):
         client.write("".join(f"{line}\n" for line in lines[::2]))
@@ -270,7 +219,7 @@ def memory_growth():
         server.until(f"drawn {drawn}\n")
         client.begin(), server.begin()  # Or all that was shown would be kept here.
         if drawn in (1, MEMORY_TURNS // len(lines)):
-            sizes.append(map(int, subprocess.run(command, capture_output=True).stdout.split()))
+            sizes.append([resident_memory(program.process) for program in (client, server)])
     client.end(), server.end()
     return [last - first for first, last in zip(*sizes)]
 
@@ -280,7 +229,6 @@ def main():
     print(f"\n{'':50}{'median':>12}{'ours to it':>12}")
     for title, measured, rounds, *size in (
         *(("processor time, a message of {} bytes", transfers, 60, size) for size in (16, 4096)),
-        *(("round trip, a message of {} bytes", round_trips, 60, size) for size in (16, 4096)),
         ("processor time, a turn in both programs", whole_turns, 20),
         ("all 255,168 games", walks, 10),
     ):

@@ -7,25 +7,12 @@ import unittest
 from unittest import mock
 
 import protocol
-from protocol import (
-    CLIENT,
-    HELP_TEXT,
-    HINT,
-    NO_SERVER,
-    NOT_SENT,
-    PROMPT,
-    SERVER,
-    Chat,
-    ChatError,
-    Connection,
-)
+from protocol import CLIENT, HELP_TEXT, HINT, NO_SERVER, NOT_SENT, PROMPT, SERVER, Chat, Connection
+from tests.states import ONLY
 from tests.wire import frames, reset
 
 UNSURE = "; your last line may not have arrived"
-ONLY = "in a game, only 1 to 9, or resign; words may follow: 5 take that"
 NO_COMMAND = "there is no such command; a blank in front sends it as text"
-
-
 LOSSES = (reset, socket.socket.close, lambda sock: sock.shutdown(socket.SHUT_WR))
 
 
@@ -68,7 +55,7 @@ class ChatTest(unittest.TestCase):
         return self.client, self.server
 
     def assert_fails(self, sentence, act, *arguments):
-        self.assertRaisesRegex(ChatError, f"^{sentence}$", act, *arguments)
+        self.assertRaisesRegex(protocol.ChatError, f"^{sentence}$", act, *arguments)
 
     def test_one_line_says_what_can_be_typed_before_the_first_prompt_and_only_then(self):
         client, server = self.meet("x")

@@ -1,7 +1,5 @@
 """Every fault of the contract, made to happen to the real programs."""
 
-import contextlib
-import io
 import os
 import re
 import shutil
@@ -15,18 +13,9 @@ from unittest import mock
 import client as client_module
 import protocol
 import server as server_module
-from protocol import NO_SERVER, NOT_SENT, Connection
-from tests.programs import (
-    PROMPT,
-    PYPY,
-    SECONDS,
-    ProgramTest,
-    Terminal,
-    TerminalTest,
-    posix_only,
-    run,
-    wait_until,
-)
+from protocol import NO_SERVER, NOT_SENT
+from tests import programs
+from tests.programs import PROMPT, SECONDS, ProgramTest, Terminal, TerminalTest, wait_until
 from tests.wire import frames, no_answer, reset
 
 try:
@@ -49,41 +38,12 @@ BREACHES = (
 )
 
 
-def until_it_connects(port):
-    """Wait until a program has asked to connect to a port."""
-    asked = f":{int(port):04X} 02 "  # SYN_SENT
-    wait_until(lambda: asked in Path("/proc/net/tcp").read_text())
-
-
-class FaultTest(ProgramTest):
-    """A test with a real program at one end and a socket of the test's at the other."""
-
+class ConnectingTest(ProgramTest):
     def connect(self, port):
         sock = socket.create_connection(("127.0.0.1", int(port)), SECONDS)
         self.addCleanup(sock.close)
         return sock
 
-    def server_and_peer(self):
-        """Return a server that has heard a message, and its peer."""
-        server, port = self.start_server()
-        peer = self.connect(port)
-        peer.sendall(frames("x"))
-        return server, peer
-
-    def client_and_peer(self):
-        """Return a client that waits for the server's first message, and its peer."""
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            client = self.start("client.py", "--port", str(listener.getsockname()[1]))
-            listener.settimeout(SECONDS)
-            peer, _ = listener.accept()
-        self.addCleanup(peer.close)
-        client.type("x")
-        self.assertEqual(Connection(peer).receive(), "x")
-        client.until("Waiting for the server...\n")
-        return client, peer
-
-
-class ConnectingTest(FaultTest):
     def assert_told(self, sentence, act, *arguments):
         self.assertRaisesRegex(protocol.ChatError, f"^{re.escape(sentence)}$", act, *arguments)
 
@@ -106,16 +66,16 @@ class ConnectingTest(FaultTest):
         with sock:
             self.assertEqual((sock.gettimeout(), address), (None, f"127.0.0.1:{port}"))
 
-    @posix_only
+    @programs.posix_only
     @unittest.skipUnless(os.path.exists("/proc/net/tcp"), "no /proc/net/tcp tells who connects")
     def test_ctrl_c_ends_a_client_that_connects(self):
         with no_answer() as port:
             client = self.start("client.py", "--port", port)
-            until_it_connects(port)
+            asked = f":{int(port):04X} 02 "  # 02: a request to connect has been sent.
+            wait_until(lambda: asked in Path("/proc/net/tcp").read_text())
             client.process.send_signal(signal.SIGINT)
             self.assert_ends(client, 130)
-        shown = "Connecting to the server... (Ctrl-C quits)\n\n"
-        self.assertEqual(client.shown, shown)
+        self.assertEqual(client.shown, "Connecting to the server... (Ctrl-C quits)\n\n")
 
     @mock.patch("socket.create_server", side_effect=PermissionError(13, "Permission denied"))
     def test_a_port_that_is_forbidden(self, _):
@@ -152,18 +112,13 @@ class ConnectingTest(FaultTest):
 
     def test_an_accept_that_fails_is_told_in_a_line_and_the_server_listens_again(self):
         gone = mock.Mock(**{"getpeername.side_effect": OSError(107, "Not connected")})
-        for fails in (ConnectionAbortedError(103, "Aborted"), [(gone, None)]):
-            listener, shown, told = mock.MagicMock(), io.StringIO(), io.StringIO()
-            listener.accept.side_effect = fails
-            output = contextlib.redirect_stdout(shown), contextlib.redirect_stderr(told)
-            with (
-                mock.patch("select.select", return_value=([listener], [], [])),
-                output[0],
-                output[1],
-            ):
+        for fails, why in ((OSError(103, "Aborted"), "Aborted"), ([(gone, None)], "Not connected")):
+            listener = mock.MagicMock(**{"accept.side_effect": fails})
+            ready = mock.patch("select.select", return_value=([listener], [], []))
+            with ready, mock.patch("protocol.show"), mock.patch("protocol.report") as report:
                 self.assertFalse(server_module.converse(listener))
-            self.assertEqual(shown.getvalue(), WAITING)
-            self.assertRegex(told.getvalue(), r"^.*: error: cannot accept a client: \w+[^\n]*\n$")
+            report.assert_called_once_with(f"cannot accept a client: {why}")
+            listener.__exit__.assert_called_once()
 
     @unittest.skipUnless(hasattr(resource, "prlimit"), "no descriptors can be taken away here")
     def test_without_a_free_descriptor_it_listens_again_or_ends(self):
@@ -201,13 +156,6 @@ class ConnectingTest(FaultTest):
         self.assert_ends(client, 1, f"{LOST_SERVER}; {NO_SERVER}")
 
 
-class PeerTest(FaultTest):
-    def test_it_dies_while_the_other_waits(self):
-        server, client = self.start_chat()
-        server.process.kill()
-        self.assert_ends(client, 1, f"{LOST_SERVER}{UNSURE}; {NO_SERVER}")
-
-
 class SignalTest(TerminalTest):
     def test_ctrl_c_while_nobody_has_connected_while_waiting_and_at_the_prompt_in_a_game(self):
         server, _ = self.start_server()
@@ -240,7 +188,7 @@ class SignalTest(TerminalTest):
             self.assert_ends(client, 1, f"{LOST_SERVER}{UNSURE}; {NO_SERVER}")
             self.assertEqual(server.process.wait(SECONDS), -number)
 
-    @unittest.skipIf(PYPY, "PyPy takes Ctrl-C even if it was ignored")
+    @unittest.skipIf(programs.PYPY, "PyPy takes Ctrl-C even if it was ignored")
     def test_ctrl_c_that_was_ignored_at_the_start_stays_ignored(self):
         server, port = self.start_server()
         command = f"trap '' INT; exec {sys.executable} client.py --port {port}"
@@ -270,13 +218,13 @@ class SignalTest(TerminalTest):
             self.assertRegex(server.rest(), lost_or_quit)
 
 
-class OutputTest(FaultTest):
+class OutputTest(ProgramTest):
     @unittest.skipUnless(os.path.exists("/dev/full"), "there is no full disk here")
     def test_a_full_disk_is_told_in_a_line(self):
         server, port = self.start_server()
         for program, *arguments in (("server.py", "--port", "0"), ("client.py", "--port", port)):
             with open("/dev/full", "w") as full:
-                done = run(program, *arguments, stdout=full)
+                done = programs.run(program, *arguments, stdout=full)
             told = f"{program}: error: input or output failed: No space left on device\n"
             self.assertEqual((done.returncode, done.stderr), (1, told))
 
@@ -284,7 +232,7 @@ class OutputTest(FaultTest):
         reader, writer = os.pipe()
         os.close(reader)
         with open(writer, "w") as closed:
-            done = run("server.py", "--port", "0", stdout=closed)
+            done = programs.run("server.py", "--port", "0", stdout=closed)
         self.assertRegex(done.stderr, r"^server\.py: error: input or output failed: [^\n]*\n$")
         self.assertEqual(done.returncode, 1)
 

@@ -9,16 +9,8 @@ from unittest import mock
 
 import protocol
 from protocol import HELP_TEXT
-from tests.programs import (
-    PROMPT,
-    PYPY,
-    SECONDS,
-    ProgramTest,
-    Terminal,
-    TerminalTest,
-    changed,
-    run,
-)
+from tests import programs
+from tests.programs import PROMPT, SECONDS, ProgramTest, Terminal, TerminalTest, changed
 
 READLINE = {"TERM": "xterm"}
 WARNING = "Whoever reaches this port first takes the seat; nothing is encrypted."
@@ -105,7 +97,7 @@ class TypingTest(TerminalTest):
         self.assert_ends(client, 0)
         self.assertRegex(client.shown, rf"{PROMPT}(\^D[\x08]*)?\n$")
 
-    @unittest.skipIf(PYPY, "PyPy's own line editor takes no such letters in the C locale")
+    @unittest.skipIf(programs.PYPY, "PyPy's own line editor takes no such letters in the C locale")
     def test_letters_beyond_ascii_are_typed_and_sent_as_they_are_in_the_c_locale(self):
         text = "Vous êtes là, Übermaß, Привет, 日本語"
         for locale in ("C", "POSIX"):
@@ -195,7 +187,7 @@ class AddressTest(ProgramTest):
 class ArgumentsTest(unittest.TestCase):
     def test_help_tells_the_defaults(self):
         for program, lowest in (("server.py", 0), ("client.py", 1)):
-            done = run(program, "--help")
+            done = programs.run(program, "--help")
             text = " ".join(done.stdout.split())
             self.assertIn("--host HOST name, IPv4 or IPv6 address (default: 127.0.0.1)", text)
             self.assertIn(f"--port PORT {lowest} to 65535 (default: 3720)", text)
@@ -203,7 +195,7 @@ class ArgumentsTest(unittest.TestCase):
 
     def test_wrong_arguments_are_told_with_status_2(self):
         for command in (("server.py", "--port", "http"), ("client.py", "extra")):
-            done = run(*command)
+            done = programs.run(*command)
             self.assertEqual((done.returncode, done.stdout), (2, ""))
             self.assertRegex(done.stderr, rf"(?s)^usage: .*\n{command[0]}: error: .*\n$")
 
@@ -221,7 +213,7 @@ class ArgumentsTest(unittest.TestCase):
     def test_without_standard_input_output_or_error_a_program_does_not_begin(self):
         told = "server.py: error: standard input, output and error must be open\n"
         for stream in (0, 1, 2):
-            done = run("server.py", preexec_fn=lambda stream=stream: os.close(stream))
+            done = programs.run("server.py", preexec_fn=lambda stream=stream: os.close(stream))
             self.assertNotIn("Listening", done.stdout)
             if stream != 2:
                 self.assertEqual((done.returncode, done.stderr.endswith(told)), (2, True))

@@ -4,10 +4,9 @@ import itertools
 import unittest
 
 from protocol import CLIENT, DRAWN, OTHER, SERVER, ProtocolError, Score, State, game_news
-from tests.states import after, attempt, course, steps
+from tests.states import ONLY, after, attempt, course, steps
 from tictactoe import Game, IllegalMove
 
-ONLY = "in a game, only 1 to 9, or resign; words may follow: 5 take that"
 WON = ("play", "1", "4", "2", "5", "3")  # by the server, which is X
 LOST = ("play", "1", "4", "2", "5", "9", "6")
 DRAW = ("play", "5", "1", "3", "7", "4", "6", "8", "2", "9")
