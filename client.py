@@ -13,10 +13,10 @@ CONNECT_SECONDS = 20  # for each address of a host; a slow link can take some se
 
 def main() -> int:
     """Run the program; return its exit status."""
-    return protocol.run(converse, "Chat with whoever runs server.py.", lowest_port=1)
+    return protocol.run(chat_with_server, "Chat with whoever runs server.py.", lowest_port=1)
 
 
-def converse(host: str, port: int) -> None:
+def chat_with_server(host: str, port: int) -> None:
     """Connect, and chat until the end."""
     protocol.show("Connecting to the server... (Ctrl-C quits)")
     sock, address = connect(host, port)
@@ -34,7 +34,7 @@ def connect(host: str, port: int) -> tuple[socket.socket, str]:
         return sock, protocol.address_text(sock.getpeername())
     except (OSError, UnicodeError) as error:  # UnicodeError: no host can have such a name.
         what = f"cannot connect to {host} port {port}"
-        raise protocol.connection_error(what, host, error, protocol.NO_SERVER) from error
+        raise protocol.connection_error(what, host, error, protocol.SERVER_ADVICE) from error
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What both programs agree on and do alike, in four parts, each on top of those before it.
+"""What both programs share, in four parts; each part uses only those before it.
 
 They are the frame that carries a message, what messages mean, one end of the chat, and the
 person's side: the screen, the keyboard and the command line.
@@ -24,9 +24,9 @@ from tictactoe import OTHER_MARK, SQUARES, Game, IllegalMove
 MAX_MESSAGE_BYTES = 4096  # Without a limit, a header could announce 4 GiB.
 HEADER = struct.Struct(">I")  # ">": big-endian, "I": unsigned, 4 bytes
 
-# After 20 seconds of silence the system sends probes, 5 seconds apart, and gives up when 5 have
-# not been answered. Linux has one limit in place of that count, TCP_USER_TIMEOUT. It also holds
-# while something that was sent has not been acknowledged.
+# After 20 seconds of silence the system sends probes, 5 seconds apart, and gives up after 5 without
+# an answer. On Linux, TCP_USER_TIMEOUT overrides that count. It also limits how long something that
+# was sent may go without an acknowledgement.
 KEEP_ALIVE = {
     "TCP_KEEPIDLE": 20,  # seconds
     "TCP_KEEPALIVE": 20,  # seconds; the name of TCP_KEEPIDLE on macOS
@@ -66,7 +66,7 @@ class Connection:
         self._sock.sendall(HEADER.pack(len(message)) + message)
 
     def receive(self) -> str:
-        """Return the next message; raise EOFError at the end, ProtocolError if it is no frame."""
+        """Return the next message; raise EOFError at the end, ProtocolError for a bad frame."""
         while len(self._received) < HEADER.size:
             self._receive_more()
         (length,) = HEADER.unpack_from(self._received)
@@ -91,13 +91,13 @@ class Connection:
         self._received += more
 
     def has_input(self, seconds: float = 0) -> bool:
-        """Return whether something arrives within ``seconds``, be it half a frame or the end."""
+        """Return whether something arrives within ``seconds``, even half a frame or the end."""
         return bool(self._received or select.select([self._sock], [], [], seconds)[0])
 
     def close(self) -> None:
         """Close the socket."""
         # A socket closed with unread input resets the connection, and what was sent last can be
-        # lost. So all that has arrived is read first; one call takes more than a system keeps.
+        # lost. So the input is read first, up to 1 MB; the rules allow some 8 KB.
         with contextlib.suppress(OSError):
             if select.select([self._sock], [], [], 0)[0]:
                 self._sock.recv(1_000_000)
@@ -106,7 +106,7 @@ class Connection:
 
 def keep_alive(sock: socket.socket) -> None:
     """Let the system notice within a minute that the other host has vanished."""
-    with contextlib.suppress(OSError):  # Where the system refuses, the chat works without.
+    with contextlib.suppress(OSError):  # Where the system refuses, the chat works without it.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for name, value in KEEP_ALIVE.items():
             if hasattr(socket, name):  # No system has all of them.
@@ -154,15 +154,15 @@ class State(NamedTuple):
         return self.game == Game()
 
     @property
-    def choice(self) -> str:
-        """What may be said while a game is on, for the person whose move it is."""
+    def moves(self) -> str:
+        """What may be said in a game, as the person is told."""
         return "1 to 9, or resign to decline" if self.is_invitation else "1 to 9, or resign"
 
     def interpret(self, typed: str) -> str:
-        """Return the text that a typed line stands for; raise ProtocolError if it is no command."""
-        word = typed.strip().lower()
-        if word in (QUIT, RESIGN if self.game_is_on else PLAY):
-            return word
+        """Return the text that a typed line stands for; raise ProtocolError for a wrong command."""
+        line = typed.strip().lower()
+        if line in (QUIT, RESIGN if self.game_is_on else PLAY):
+            return line
         if self.game_is_on:
             return " ".join(typed.split(maxsplit=1))  # One space between a move and its words.
         if typed.startswith("/"):
@@ -187,10 +187,10 @@ class State(NamedTuple):
                 score = score.plus(OTHER[speaker])
             game = None
         else:
-            digit, _, _words = text.partition(" ")
-            if digit not in map(str, SQUARES):
-                raise ProtocolError(f"in a game, only {self.choice}; words may follow: 5 take that")
-            game = game.play(int(digit))
+            move, _, _ = text.partition(" ")
+            if move not in map(str, SQUARES):
+                raise ProtocolError(f"in a game, only {self.moves}; words may follow: 5 take that")
+            game = game.play(int(move))
             if game.is_over:
                 score = score.plus(speaker if game.winner else DRAWN)
         return State(OTHER[speaker], game, score)
@@ -198,23 +198,23 @@ class State(NamedTuple):
 
 def game_news(before: State, after: State, me: str) -> list[str]:
     """Return the lines that tell ``me``, CLIENT or SERVER, what a turn has done to the game."""
-    game, peer, mine = after.game, OTHER[me], before.turn == me
+    game, peer, i_spoke = after.game, OTHER[me], before.turn == me
     if game == before.game:  # It was a message, or QUIT.
         return []
     board = [str(game)] if game else []
     if game and not game.is_over:
-        theirs = f"You are {OTHER_MARK[game.to_move]}: the {peer}'s move."
-        yours = f"You are {game.to_move}: your move ({after.choice})."
-        return [*board, theirs if mine else yours]
+        if i_spoke:
+            return [*board, f"You are {OTHER_MARK[game.to_move]}: the {peer}'s move."]
+        return [*board, f"You are {game.to_move}: your move ({after.moves})."]
     if before.is_invitation:
-        return ["You declined the game." if mine else f"The {peer} declined the game."]
+        return ["You declined the game." if i_spoke else f"The {peer} declined the game."]
     if game is None:
-        result = "You lose: you resigned." if mine else f"You win: the {peer} resigned."
+        result = "You lose: you resigned." if i_spoke else f"You win: the {peer} resigned."
     elif game.winner is None:
         result = "Draw."
     else:
-        squares = ", ".join(map(str, game.winning_squares))
-        result = f"You win: you have {squares}." if mine else f"You lose: the {peer} has {squares}."
+        line = ", ".join(map(str, game.winning_squares))
+        result = f"You win: you have {line}." if i_spoke else f"You lose: the {peer} has {line}."
     counts = after.score._asdict()
     return [*board, result, f"You {counts[me]}, {peer} {counts[peer]}, drawn {counts[DRAWN]}"]
 
@@ -222,10 +222,10 @@ def game_news(before: State, after: State, me: str) -> list[str]:
 # 3. One end of the chat: it speaks a turn, it hears a turn.
 
 PROMPT = "Enter Input > "
-WAIT_SECONDS = 1  # Windows cannot interrupt a wait, so each wait is short.
+WAIT_SECONDS = 1  # On Windows, Ctrl-C cannot interrupt a wait, so each wait is short.
 HINT = "/q quits, play starts a game, /help lists more"
 NOT_SENT = "Your last line was not sent."
-NO_SERVER = "is server.py running there, or busy with another client?"
+SERVER_ADVICE = "is server.py running there, or busy with another client?"
 HELP_TEXT = """\
 /q      quits: both programs end
 /help   shows this list
@@ -238,7 +238,7 @@ Other text is sent, unless a game is on."""
 # Control characters (C0, DEL, C1) begin the sequences that change a terminal. Some of them, and two
 # separators, break the line, so that a message could imitate a prompt.
 CONTROLS = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
-# All with the property Bidi_Control (Unicode annex 9) reorder the text around them, unseen.
+# All with the property Bidi_Control (Unicode annex 9): unseen, they reorder the text around them.
 BIDI_CONTROLS = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 # What is shown in place of these characters. All others are shown as they are.
 ESCAPES = {code: chr(code).encode("unicode_escape").decode() for code in CONTROLS + BIDI_CONTROLS}
@@ -273,18 +273,18 @@ class Chat:
             self._show(HINT)
         while self._state.turn == self._me:
             typed = self._ask(PROMPT)
-            command = typed.strip().lower()
-            if command == HELP:
+            line = typed.strip().lower()
+            if line == HELP:
                 self._show(HELP_TEXT)
-                command = ""  # There is nothing to send.
+                line = ""  # There is nothing to send.
             if self._connection.has_input():
                 # In this turn the peer can only have quit, or have gone, or have broken the rules.
                 # It shows only now, as nothing is read while a person types.
-                if command not in ("", QUIT):
+                if line not in ("", QUIT):
                     self._show(NOT_SENT)
-                return self._receive()
-            if command:
-                self._send(typed)
+                return self._hear()
+            if line:
+                self._say(typed)
         return self._state.turn is not None
 
     def hear(self) -> bool:
@@ -292,16 +292,16 @@ class Chat:
         self._show(f"Waiting for the {self._peer}...")
         while not self._connection.has_input(WAIT_SECONDS):
             pass
-        return self._receive()
+        return self._hear()
 
     def close(self) -> None:
         """Say QUIT, unless one of the two has said it, and close the connection."""
         if self._state.turn:
-            with contextlib.suppress(OSError):  # The connection is lost.
+            with contextlib.suppress(OSError):  # The connection may be lost.
                 self._connection.send(QUIT)
         self._connection.close()
 
-    def _send(self, typed: str) -> None:
+    def _say(self, typed: str) -> None:
         try:
             text = self._state.interpret(typed)
             after = self._state.after(self._me, text)
@@ -313,9 +313,9 @@ class Chat:
             raise self._loss_error() from error
         else:
             self._has_spoken = True
-            self._go_on(after)
+            self._enter(after)
 
-    def _receive(self) -> bool:
+    def _hear(self) -> bool:
         try:
             text = self._connection.receive()
             after = self._state.after(self._peer, text)
@@ -330,10 +330,10 @@ class Chat:
             self._show(f"The {self._peer} invites you to tic-tac-toe.")
         else:
             self._show(f"{self._peer.capitalize()}: {text.translate(ESCAPES)}")
-        self._go_on(after)
+        self._enter(after)
         return after.turn is not None
 
-    def _go_on(self, after: State) -> None:
+    def _enter(self, after: State) -> None:
         before, self._state = self._state, after
         for line in game_news(before, after, self._me):
             self._show(line)
@@ -343,7 +343,7 @@ class Chat:
         if self._has_spoken and self._state.turn == self._peer:
             sentence += "; your last line may not have arrived"
         if self._me == CLIENT and not self.has_heard:
-            sentence += f"; {NO_SERVER}"
+            sentence += f"; {SERVER_ADVICE}"
         return ChatError(sentence)
 
 
@@ -355,44 +355,44 @@ DEFAULT_PORT = 3720  # Any number from 1024 on would do; those below need specia
 
 def show(line: str, stream: TextIO | None = None) -> None:
     """Print a line at once, on standard output if no stream is given; raise OSError if it fails."""
-    stream = stream or sys.stdout
+    output = stream or sys.stdout
     try:
-        print(line, file=stream, flush=True)
+        print(line, file=output, flush=True)
     except OSError:
         with contextlib.suppress(OSError):
-            stream.close()  # Or Python would try to print the line again at its exit, and complain.
+            output.close()  # Or Python would try to print the line again at its exit, and complain.
         raise
 
 
 def report(error: object) -> None:
     """Print an error, after the program's name, as one line on standard error."""
     line = f"{os.path.basename(sys.argv[0])}: error: {error}"
-    with contextlib.suppress(OSError):  # Perhaps nobody can read it any more.
+    with contextlib.suppress(OSError, ValueError):  # Perhaps nobody can read it any more.
         show(line.translate(ESCAPES), sys.stderr)
 
 
 def ask(prompt: str) -> str:
-    """Return the next line of input, or QUIT at its end."""
+    """Return the next line of input, or QUIT at the end of input."""
     try:
         line = input(prompt)
     except EOFError:
         show("")  # The cursor stands after the prompt.
         return QUIT
     if not sys.stdin.isatty():
-        show(line.translate(ESCAPES))  # A terminal has shown it as it was typed.
+        show(line.translate(ESCAPES))  # On a terminal, it stands there already.
     return line
 
 
 @contextlib.contextmanager
 def chat_over(sock: socket.socket, me: str) -> Iterator[Chat]:
-    """Give the chat over a connected socket; at its end, close it and discard what was typed."""
+    """Give a chat over a connected socket; then close it, and discard what was typed for it."""
     keep_alive(sock)
     chat = Chat(Connection(sock), me, ask, show)
     try:
         yield chat
     finally:
         chat.close()
-        if me == CLIENT or chat.has_heard:  # After a stranger, the server goes on.
+        if me == CLIENT or chat.has_heard:  # Otherwise the server waits for another.
             discard_typed()
 
 
@@ -402,7 +402,7 @@ def discard_typed() -> None:
     with contextlib.suppress(ImportError, OSError):
         import termios
 
-        # In the background, what is typed is not for this program.
+        # Only in the foreground, what is typed is for this program.
         if os.tcgetpgrp(0) == os.getpgrp():
             termios.tcflush(0, termios.TCIFLUSH)
 
@@ -432,20 +432,20 @@ def parse_arguments(description: str, lowest_port: int) -> tuple[str, int]:
         parser.error(f"argument --port: {arguments.port} is not in {ports}")
     if not (sys.stdin and sys.stdout and sys.stderr):
         parser.error("standard input, output and error must be open")
-    return arguments.host.strip("[]"), arguments.port  # The server prints [::1].
+    return arguments.host.strip("[]"), arguments.port  # "[::1]" is "::1".
 
 
 def prepare_streams() -> None:
     """Let input and output take any bytes and characters; turn line editing on at a terminal."""
-    # Bytes that are not text become characters that Connection.send() refuses.
+    # Bytes that are not text become surrogates, which Connection.send() refuses.
     for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace")):
-        if isinstance(stream, io.TextIOWrapper):
+        if isinstance(stream, io.TextIOWrapper):  # In IDLE, it is something else.
             stream.reconfigure(errors=errors)
     if sys.stdin.isatty():
         with contextlib.suppress(ImportError):  # Windows has no readline.
             import readline  # It changes input().
 
-            # In the C locale, it would take letters beyond ASCII for commands, and not show them.
+            # In the C locale, readline would take "é" for a command, and would show it as numbers.
             readline.parse_and_bind("set convert-meta off")
             readline.parse_and_bind("set output-meta on")
 
@@ -457,7 +457,7 @@ def run(program: Callable[[str, int], None], description: str, lowest_port: int)
         prepare_streams()
         program(host, port)
     except KeyboardInterrupt:
-        with contextlib.suppress(OSError):  # Ctrl-C has ended the other side of a pipe, too.
+        with contextlib.suppress(OSError):  # Ctrl-C may have ended the reader of a pipe, too.
             show("")  # The cursor stands after the prompt or ^C.
         return 130
     except ChatError as error:

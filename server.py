@@ -16,19 +16,19 @@ def main() -> int:
 
 
 def serve(host: str, port: int) -> None:
-    """Listen, and chat with the first client that says something."""
+    """Listen, and chat with a client."""
     listener = listen(host, port)
     address = protocol.address_text(listener.getsockname())
     protocol.show(f"Listening on {address}")
     if not address.startswith(("127.", "[::1]")):  # These are reached from this machine alone.
         protocol.show("Whoever reaches this port first takes the seat; nothing is encrypted.")
     port = listener.getsockname()[1]  # If it was 0, the system has chosen one.
-    while not converse(listener):
+    while not chat_with_client(listener):
         listener = listen(host, port)
 
 
-def converse(listener: socket.socket) -> bool:
-    """Wait for a client, and chat until the end; return False if it was no client after all."""
+def chat_with_client(listener: socket.socket) -> bool:
+    """Accept a client, and chat until the end; return False if it said nothing by the rules."""
     protocol.show("Waiting for a client... (Ctrl-C quits)")
     try:
         sock, address = accept(listener)
@@ -43,7 +43,7 @@ def converse(listener: socket.socket) -> bool:
         except ChatError as error:
             if chat.has_heard:
                 raise
-            protocol.report(error)  # It left, or broke the rules, before a first message.
+            protocol.report(error)
         return chat.has_heard
 
 
@@ -51,7 +51,7 @@ def listen(host: str, port: int) -> socket.socket:
     """Return a listening socket, or raise ChatError."""
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        # The look-up keeps the scope of a link-local address.
+        # Without this look-up, create_server() would lose the scope of a link-local address.
         _, _, _, _, address = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)[0]
         dual_stack = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
         return socket.create_server(address, family=family, dualstack_ipv6=dual_stack)
@@ -61,8 +61,8 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def accept(listener: socket.socket) -> tuple[socket.socket, str]:
-    """Wait for a client; return the socket to it, and its address."""
-    with listener:  # Once it is closed, the system refuses others.
+    """Accept one client, and close the listener; return the socket to it, and its address."""
+    with listener:  # Once it is closed, the system refuses other clients.
         while not select.select([listener], [], [], WAIT_SECONDS)[0]:
             pass
         sock, _ = listener.accept()

@@ -21,7 +21,7 @@ class Game(NamedTuple):
     """A position in a game. Game() is the first one, and play() gives each later one."""
 
     board: str = " 123456789"
-    """The nine squares, each a mark or, while free, its number; board[5] is square 5."""
+    """board[5] is square 5: a mark or, while free, its number. board[0] is not used."""
     to_move: str = "X"
     """The mark of the side to move, "X" or "O"."""
     legal_moves: tuple[int, ...] = SQUARES
@@ -37,7 +37,7 @@ class Game(NamedTuple):
         """Return the game after the side to move takes ``square``, or raise IllegalMove."""
         if square not in self.legal_moves:
             raise IllegalMove("the game is over" if self.is_over else f"{square} is not free")
-        return position(self.board[:square] + self.to_move + self.board[square + 1 :])
+        return game_on(self.board[:square] + self.to_move + self.board[square + 1 :])
 
     def __str__(self) -> str:
         rows = (" | ".join(self.board[square] for square in row) for row in ROWS)
@@ -45,13 +45,13 @@ class Game(NamedTuple):
 
 
 @cache
-def position(board: str) -> Game:
-    """Return the game with this board, which is kept, as most are reached in many ways."""
+def game_on(board: str) -> Game:
+    """Return the game on a board. It is kept, as many orders of moves lead to the same one."""
     free = tuple(square for square in SQUARES if board[square] == str(square))
     to_move = "X" if len(free) % 2 else "O"
-    # Free squares show different numbers, so three squares that show the same have one mark.
-    won = [(a, b, c) for a, b, c in LINES if board[a] == board[b] == board[c]]
-    winner = OTHER_MARK[to_move] if won else None  # Whoever moved last.
-    winning_squares = tuple(square for square in SQUARES if any(square in line for line in won))
-    legal_moves = () if won else free
+    # The numbers of free squares differ, so a line of three equal squares has three equal marks.
+    wins = [(a, b, c) for a, b, c in LINES if board[a] == board[b] == board[c]]
+    winner = OTHER_MARK[to_move] if wins else None  # Whoever moved last.
+    winning_squares = tuple(square for square in SQUARES if any(square in line for line in wins))
+    legal_moves = () if wins else free
     return Game(board, to_move, legal_moves, winner, winning_squares, is_over=not legal_moves)

@@ -7,7 +7,7 @@ import unittest
 from unittest import mock
 
 import protocol
-from protocol import CLIENT, HELP_TEXT, HINT, NO_SERVER, NOT_SENT, PROMPT, SERVER, Chat, Connection
+from protocol import CLIENT, HELP_TEXT, HINT, NOT_SENT, PROMPT, SERVER, Chat, Connection
 from tests.states import ONLY
 from tests.wire import frames, reset
 
@@ -149,7 +149,7 @@ class ChatTest(unittest.TestCase):
 
     def test_a_client_that_has_heard_nothing_is_asked_whether_the_server_runs_or_is_busy(self):
         lost = "the connection to the server was lost"
-        asked = f"; {re.escape(NO_SERVER)}"
+        asked = f"; {re.escape(protocol.SERVER_ADVICE)}"
         client, server = self.meet()
         client.type("x")
         server.sock.close()

@@ -13,7 +13,7 @@ from unittest import mock
 import client as client_module
 import protocol
 import server as server_module
-from protocol import NO_SERVER, NOT_SENT
+from protocol import NOT_SENT, SERVER_ADVICE
 from tests import programs
 from tests.programs import PROMPT, SECONDS, ProgramTest, Terminal, TerminalTest, wait_until
 from tests.wire import frames, no_answer, reset
@@ -55,7 +55,7 @@ class ConnectingTest(ProgramTest):
 
     @mock.patch("socket.create_connection", side_effect=socket.timeout("timed out"))
     def test_a_host_that_does_not_answer_is_given_20_seconds(self, connect):
-        told = f"cannot connect to host port 1: timed out; {NO_SERVER}"
+        told = f"cannot connect to host port 1: timed out; {SERVER_ADVICE}"
         self.assert_told(told, client_module.connect, "host", 1)
         connect.assert_called_once_with(("host", 1), 20)
 
@@ -116,7 +116,7 @@ class ConnectingTest(ProgramTest):
             listener = mock.MagicMock(**{"accept.side_effect": fails})
             ready = mock.patch("select.select", return_value=([listener], [], []))
             with ready, mock.patch("protocol.show"), mock.patch("protocol.report") as report:
-                self.assertFalse(server_module.converse(listener))
+                self.assertFalse(server_module.chat_with_client(listener))
             report.assert_called_once_with(f"cannot accept a client: {why}")
             listener.__exit__.assert_called_once()
 
@@ -143,7 +143,7 @@ class ConnectingTest(ProgramTest):
             client.type(*words)
             server.until("Client: x\n" if words else "Connected by ")
             third = self.start("client.py", "--port", port)
-            third.until(f"; {NO_SERVER}\n")
+            third.until(f"; {SERVER_ADVICE}\n")
             self.assert_ends(third, 1)
             self.assertNotIn("Connected", third.shown)
 
@@ -153,7 +153,7 @@ class ConnectingTest(ProgramTest):
             listener.accept()[0].close()
         client.type("x")
         client.until(NOT_SENT + "\n")
-        self.assert_ends(client, 1, f"{LOST_SERVER}; {NO_SERVER}")
+        self.assert_ends(client, 1, f"{LOST_SERVER}; {SERVER_ADVICE}")
 
 
 class SignalTest(TerminalTest):
@@ -185,7 +185,7 @@ class SignalTest(TerminalTest):
         for number in (signal.SIGTERM, signal.SIGHUP):
             server, client = self.start_chat()
             server.process.send_signal(number)
-            self.assert_ends(client, 1, f"{LOST_SERVER}{UNSURE}; {NO_SERVER}")
+            self.assert_ends(client, 1, f"{LOST_SERVER}{UNSURE}; {SERVER_ADVICE}")
             self.assertEqual(server.process.wait(SECONDS), -number)
 
     @unittest.skipIf(programs.PYPY, "PyPy takes Ctrl-C even if it was ignored")
@@ -250,6 +250,13 @@ class OutputTest(ProgramTest):
             self.assertEqual(client.process.wait(SECONDS), 1)  # Python itself would say 120.
             server.until("The client quit.\n")
             self.assert_ends(server, 0)
+
+    def test_a_server_without_standard_error_goes_on_after_strangers(self):
+        reader, writer = os.pipe()
+        os.close(reader)
+        with mock.patch("sys.stderr", open(writer, "w")):
+            protocol.report("a stranger left"), protocol.report("another one left")
+            self.assertTrue(sys.stderr.closed)
 
     def test_ctrl_c_ends_both_sides_of_a_pipe(self):
         """As in ``client.py | tee``: there, the line under ^C can be read by nobody."""
