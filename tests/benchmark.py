@@ -9,25 +9,22 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import itertools
 import multiprocessing.connection
 import os
-import re
 import resource
-import select
 import socket
 import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 from protocol import HEADER, Connection
-from tests.programs import ENVIRONMENT, PROMPT, ROOT, Pipes
+from tests.programs import ENVIRONMENT, PROMPT, ROOT
 from tictactoe import Game
 
 MESSAGES = 500  # in one measurement
 TURNS = 4000  # in one measurement
-MEMORY_TURNS = 100_000
 
 # The shortest honest pair: the same frame and the same turns, input() and print().
 PAIR = """
@@ -141,29 +138,20 @@ def transfers(stack, size):
     }
 
 
-def processors():
-    first, *others = sorted(os.sched_getaffinity(0))
-    return {first}, set(others or [first])
-
-
 def run_pair(server, client, turns):
     """Return the processor time that two programs take for what waits in a pipe, in seconds."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "cwd": ROOT, "env": ENVIRONMENT}
-    first = subprocess.Popen([sys.executable, *server], **pipes)
+    options = {"stdin": subprocess.PIPE, "cwd": ROOT, "env": ENVIRONMENT}
+    first = subprocess.Popen([sys.executable, *server], stdout=subprocess.PIPE, **options)
     port = first.stdout.readline().decode().strip().rpartition(":")[2]
-    second = subprocess.Popen([sys.executable, *client, port], stderr=subprocess.DEVNULL, **pipes)
-    for program, processor in zip((first, second), processors()):
-        os.sched_setaffinity(program.pid, processor)
+    options.update(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    second = subprocess.Popen([sys.executable, *client, port], **options)
+    # Left to the system, both can share a processor or not, which takes longer.
+    for program, processor in zip((first, second), itertools.cycle(os.sched_getaffinity(0))):
+        os.sched_setaffinity(program.pid, {processor})
         program.stdin.write(b"hello\n" * turns)
         program.stdin.close()
-    open_outputs = [first.stdout, second.stdout]
-    while open_outputs:
-        for output in select.select(open_outputs, [], [])[0]:
-            if not os.read(output.fileno(), 1 << 16):
-                output.close()
-                open_outputs.remove(output)
-    first.wait(), second.wait()
+    first.stdout.read(), first.wait(), second.wait()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
@@ -199,31 +187,6 @@ def walks(_stack):
     return measures
 
 
-def resident_memory(process):
-    """Return the resident memory of a process, in KiB."""
-    status = Path(f"/proc/{process.pid}/status").read_text()
-    return int(re.search(r"VmRSS:\s*(\d+)", status)[1])
-
-
-def memory_growth():
-    """Return the growth of each program's resident memory, in KiB, over chat and games."""
-    lines = ("hello", "play", *"513746829", "bye")
-    server = Pipes(sys.executable, "server.py", "--port", "0")
-    server.until("Listening on ")
-    client = Pipes(sys.executable, "client.py", "--port", server.until("\n").rpartition(":")[2])
-    sizes = []
-    for drawn in range(1, MEMORY_TURNS // len(lines) + 1):
-        client.write("".join(f"{line}\n" for line in lines[::2]))
-        server.write("".join(f"{line}\n" for line in lines[1::2]))
-        client.until("Server: bye\n")
-        server.until(f"drawn {drawn}\n")
-        client.begin(), server.begin()  # Or all that was shown would be kept here.
-        if drawn in (1, MEMORY_TURNS // len(lines)):
-            sizes.append([resident_memory(program.process) for program in (client, server)])
-    client.end(), server.end()
-    return [last - first for first, last in zip(*sizes)]
-
-
 def main():
     print(f"{sys.implementation.name} {sys.version.partition(' ')[0]}, {sys.platform}")
     print(f"\n{'':50}{'median':>12}{'ours to it':>12}")
@@ -237,8 +200,6 @@ def main():
         for name, (median, ratio) in rows.items():
             label = title.format(*size) if name == "ours" else ""
             print(f"{label:50}{median * 1e6:>9.1f} µs{ratio:>12.2f}  {name}")
-    label = f"memory of the two after {MEMORY_TURNS:,} turns"
-    print(f"{label:50}{' and '.join(f'{grown:+}' for grown in memory_growth())} KiB")
 
 
 if __name__ == "__main__":

@@ -36,13 +36,11 @@ posix_only = unittest.skipUnless(pty, "Windows has no pseudo-terminals and no su
 
 
 def wait_until(fact):
-    """Wait until a function returns something true, or fail; return that."""
+    """Wait until a function returns something true."""
     deadline = time.monotonic() + SECONDS
-    while not (value := fact()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {SECONDS} s: {fact}")
+    while not fact():
+        assert time.monotonic() < deadline, f"not within {SECONDS} s: {fact}"
         time.sleep(0.005)
-    return value
 
 
 def run(*command, **options):
@@ -63,13 +61,10 @@ class Pipes:
 
     def __init__(self, *command, **environment):
         self.start(command, {"cwd": ROOT, "env": {**ENVIRONMENT, **environment}})
-        self.begin()
+        self.shown, self._bytes, self._seen = "", b"", 0
         if os.name == "nt":  # It can't wait for a pipe with a limit.
             self._limit = threading.Timer(SECONDS, self.process.kill)
             self._limit.start()
-
-    def begin(self):
-        self.shown, self._bytes, self._seen = "", b"", 0
 
     def start(self, command, options):
         options.update(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

@@ -23,10 +23,9 @@ class ConnectionTest(unittest.TestCase):
     def meet(self):
         """Return both ends of a TCP connection."""
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            ends = socket.create_connection(listener.getsockname(), 10), listener.accept()[0]
-        for sock in ends:
-            self.addCleanup(sock.close)
-        return ends
+            near, far = socket.create_connection(listener.getsockname(), 10), listener.accept()[0]
+        self.addCleanup(near.close), self.addCleanup(far.close)
+        return near, far
 
     def assert_breach(self, why, act, *arguments):
         self.assertRaisesRegex(ProtocolError, f"^{why}$", act, *arguments)
@@ -108,9 +107,6 @@ class ConnectionTest(unittest.TestCase):
         sock, _ = self.meet()
         keep_alive(sock)
         self.assertTrue(sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
-        probing = KEEP_ALIVE["TCP_KEEPINTVL"] * KEEP_ALIVE["TCP_KEEPCNT"]
-        self.assertEqual(KEEP_ALIVE["TCP_KEEPIDLE"] + probing, 45)
-        self.assertEqual(KEEP_ALIVE["TCP_USER_TIMEOUT"], 45_000)
         for name in KEEP_ALIVE.keys() & vars(socket):
             try:
                 value = sock.getsockopt(socket.IPPROTO_TCP, getattr(socket, name))
@@ -118,12 +114,9 @@ class ConnectionTest(unittest.TestCase):
                 self.skipTest("Wine has no keep-alive times")
             self.assertEqual(value, KEEP_ALIVE[name], name)
 
-    def test_a_chat_works_where_the_system_refuses_to_notice(self):
-        keep_alive(mock.Mock(**{"setsockopt.side_effect": OSError}))
-
     @mock.patch("socket.TCP_KEEPALIVE", 0x10, create=True)
-    def test_macos_is_asked_by_its_own_name(self):
-        sock = mock.Mock()
+    def test_macos_is_asked_by_its_own_name_and_may_refuse(self):
+        sock = mock.Mock(**{"setsockopt.side_effect": [None] * 3 + [OSError]})
         keep_alive(sock)
         self.assertIn(mock.call(socket.IPPROTO_TCP, 0x10, 20), sock.setsockopt.mock_calls)
 

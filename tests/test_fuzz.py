@@ -21,20 +21,18 @@ def random_word(dice, _prompt=""):
 
 
 def random_stream(dice):
-    """Return bytes: noise, or frames of words, of text or of noise, whole or cut off."""
-    if dice.random() < 0.1:
-        return dice.randbytes(dice.randrange(200))
+    """Return bytes: frames of words, of text or of noise, the last one whole or cut off."""
     stream = b""
     for _ in range(dice.randrange(12)):
         kind = dice.random()
         if kind < 0.7:
             stream += frames(random_word(dice))
-        elif kind < 0.95:
+        elif kind < 0.9:
             codes = [dice.choice((0x80, 0xD800, 0x10FFFF)) for _ in range(dice.randrange(50))]
             text = "".join(chr(dice.randrange(code)) for code in codes)
             stream += frames(text.encode(errors="ignore").decode())
         else:
-            stream += b"\0\0\0\4" + dice.randbytes(4)
+            stream += dice.choice((b"\0\0\0\4", b"")) + dice.randbytes(4)
     return stream[: dice.randrange(len(stream) + 1)] if dice.random() < 0.2 else stream
 
 

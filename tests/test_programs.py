@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import socket
 import sys
 import unittest
@@ -53,11 +54,6 @@ class ScreenTest(ProgramTest):
             self.assert_ends(client, 0)
             self.assert_ends(server, 0)
             self.assertNotIn("Warning", client.shown + server.shown)
-
-    def test_standard_input_can_be_anything_that_has_lines(self):
-        given = changed("import io; sys.stdin = io.StringIO('/q\\n')", "client", "--port")
-        server, port = self.start_server()
-        self.assert_ends(self.start(*given, port), 0)
 
 
 class TypingTest(TerminalTest):
@@ -141,6 +137,7 @@ class TypingTest(TerminalTest):
             shell.until("error: ")
             shell.until("\necho early\n")
 
+    @unittest.skipUnless(shutil.which("bash"), "there is no bash")
     def test_a_server_in_the_background_can_be_left_by_its_client(self):
         """It must not touch the terminal, or the system would stop it."""
         background = f"set -m; {sys.executable} server.py --port 0 & read -r; wait $!"

@@ -43,15 +43,10 @@ class GameTest(unittest.TestCase):
 
     def test_every_line_wins(self):
         for line in tictactoe.LINES:
-            game = Game()
-            others = iter(square for square in (2, 4, 5, 9, 1, 3) if square not in line)
-            for square in line:
-                game = game.play(square)
-                if not game.is_over:
-                    game = game.play(next(others))
-            with self.subTest(line=line):
-                self.assertEqual((game.winner, game.winning_squares), ("X", line))
-                self.assertEqual((game.is_over, game.legal_moves), (True, ()))
+            marks = ("X" if square in line else str(square) for square in tictactoe.SQUARES)
+            game = tictactoe.game_on(" " + "".join(marks))
+            self.assertEqual((game.winner, game.winning_squares), ("X", line))
+            self.assertEqual((game.is_over, game.legal_moves), (True, ()))
 
     def test_two_lines_at_once_win_with_the_squares_of_both_and_a_draw_has_no_winner(self):
         game = after(1, 2, 3, 4, 7, 6, 9, 8, 5)
