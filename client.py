@@ -20,7 +20,7 @@ def chat_with_server(host: str, port: int) -> None:
     """Connect, and chat until the end."""
     protocol.show("Connecting to the server... (Ctrl-C quits)")
     sock, address = connect(host, port)
-    with protocol.chat_over(sock, CLIENT) as chat:
+    with protocol.open_chat(sock, CLIENT) as chat:
         protocol.show(f"Connected to {address}")
         while chat.speak() and chat.hear():
             pass

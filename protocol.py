@@ -24,9 +24,9 @@ from tictactoe import OTHER_MARK, SQUARES, Game, IllegalMove
 MAX_MESSAGE_BYTES = 4096  # Without a limit, a header could announce 4 GiB.
 HEADER = struct.Struct(">I")  # ">": big-endian, "I": unsigned, 4 bytes
 
-# After 20 seconds of silence the system sends probes, 5 seconds apart, and gives up after 5 without
-# an answer. On Linux, TCP_USER_TIMEOUT overrides that count. It also limits how long something that
-# was sent may go without an acknowledgement.
+# After 20 seconds of silence the system sends a probe every 5 seconds, and gives up after 5 probes
+# without an answer. On Linux, TCP_USER_TIMEOUT overrides the number of probes, and also limits how
+# long something that was sent may go without an acknowledgement.
 KEEP_ALIVE = {
     "TCP_KEEPIDLE": 20,  # seconds
     "TCP_KEEPALIVE": 20,  # seconds; the name of TCP_KEEPIDLE on macOS
@@ -37,7 +37,7 @@ KEEP_ALIVE = {
 
 
 class ProtocolError(ValueError):
-    """A text or a frame is against the rules; the text of the error says why."""
+    """A text or a frame breaks the rules; str(error) says why."""
 
 
 class Connection:
@@ -57,7 +57,7 @@ class Connection:
         """Send one message, or raise ProtocolError if it is too long or is not text."""
         try:
             message = text.encode()
-        except UnicodeEncodeError as error:
+        except UnicodeEncodeError as error:  # Surrogates stand for bytes that are not text.
             raise ProtocolError("it holds bytes that are not text") from error
         if len(message) > MAX_MESSAGE_BYTES:
             raise ProtocolError(f"it takes {len(message)} bytes, the limit is {MAX_MESSAGE_BYTES}")
@@ -82,7 +82,7 @@ class Connection:
             raise ProtocolError("it sent bytes that are not UTF-8") from error
 
     def _receive_more(self) -> None:
-        # This may bring a part of a frame, a whole one, or one and a part of the next.
+        # This may bring part of a frame, or several.
         more = self._sock.recv(HEADER.size + MAX_MESSAGE_BYTES)
         if not more and self._received:
             raise ProtocolError("it ended inside a frame")
@@ -97,7 +97,7 @@ class Connection:
     def close(self) -> None:
         """Close the socket."""
         # A socket closed with unread input resets the connection, and what was sent last can be
-        # lost. So the input is read first, up to 1 MB; the rules allow some 8 KB.
+        # lost. So the input is read first, up to 1 MB, which is far more than the rules allow.
         with contextlib.suppress(OSError):
             if select.select([self._sock], [], [], 0)[0]:
                 self._sock.recv(1_000_000)
@@ -117,7 +117,7 @@ def keep_alive(sock: socket.socket) -> None:
 
 CLIENT, SERVER, DRAWN = "client", "server", "drawn"
 OTHER = {CLIENT: SERVER, SERVER: CLIENT}
-QUIT, HELP, PLAY, RESIGN = "/q", "/help", "play", "resign"
+QUIT, PLAY, RESIGN = "/q", "play", "resign"
 
 
 class Score(NamedTuple):
@@ -127,10 +127,10 @@ class Score(NamedTuple):
     server: int = 0
     drawn: int = 0
 
-    def plus(self, winner: str) -> Score:
+    def plus(self, result: str) -> Score:
         """Return the score after one more game, won by CLIENT or SERVER, or DRAWN."""
         counts = self._asdict()
-        counts[winner] += 1
+        counts[result] += 1
         return Score(**counts)
 
 
@@ -138,9 +138,9 @@ class State(NamedTuple):
     """How far the chat has come. The client and the server each keep one, by these same rules."""
 
     turn: str | None = CLIENT
-    """Who may speak, CLIENT or SERVER; None once one of them has quit."""
+    """Whose turn it is, CLIENT or SERVER; None once one of them has quit."""
     game: Game | None = None
-    """The game that is on, or the last one that was won or drawn."""
+    """The game that is on, or was played to its end; None after a resignation."""
     score: Score = Score()
 
     @property
@@ -149,14 +149,14 @@ class State(NamedTuple):
         return self.game is not None and not self.game.is_over
 
     @property
-    def is_invitation(self) -> bool:
-        """Whether a game is on that has no move yet. It can still be declined."""
+    def can_be_declined(self) -> bool:
+        """Whether a game is on that has no move yet."""
         return self.game == Game()
 
     @property
-    def moves(self) -> str:
-        """What may be said in a game, as the person is told."""
-        return "1 to 9, or resign to decline" if self.is_invitation else "1 to 9, or resign"
+    def moves_text(self) -> str:
+        """The moves that are allowed, in words for the person."""
+        return "1 to 9, or resign to decline" if self.can_be_declined else "1 to 9, or resign"
 
     def interpret(self, typed: str) -> str:
         """Return the text that a typed line stands for; raise ProtocolError for a wrong command."""
@@ -174,7 +174,7 @@ class State(NamedTuple):
 
         Raises ProtocolError or IllegalMove if that is against the rules.
         """
-        if text == QUIT:
+        if text == QUIT:  # It may be said out of turn.
             return self._replace(turn=None)
         if speaker != self.turn:
             raise ProtocolError("it spoke out of turn")
@@ -183,13 +183,15 @@ class State(NamedTuple):
             if text == PLAY:
                 game = Game()  # Whoever hears it has the next turn, and so the first move, as X.
         elif text == RESIGN:
-            if not self.is_invitation:
+            if not self.can_be_declined:
                 score = score.plus(OTHER[speaker])
             game = None
         else:
             move, _, _ = text.partition(" ")
             if move not in map(str, SQUARES):
-                raise ProtocolError(f"in a game, only {self.moves}; words may follow: 5 take that")
+                raise ProtocolError(
+                    f"in a game, only {self.moves_text}; words may follow a move: 5 take that"
+                )
             game = game.play(int(move))
             if game.is_over:
                 score = score.plus(speaker if game.winner else DRAWN)
@@ -205,8 +207,8 @@ def game_news(before: State, after: State, me: str) -> list[str]:
     if game and not game.is_over:
         if i_spoke:
             return [*board, f"You are {OTHER_MARK[game.to_move]}: the {peer}'s move."]
-        return [*board, f"You are {game.to_move}: your move ({after.moves})."]
-    if before.is_invitation:
+        return [*board, f"You are {game.to_move}: your move ({after.moves_text})."]
+    if game is None and before.can_be_declined:
         return ["You declined the game." if i_spoke else f"The {peer} declined the game."]
     if game is None:
         result = "You lose: you resigned." if i_spoke else f"You win: the {peer} resigned."
@@ -222,10 +224,11 @@ def game_news(before: State, after: State, me: str) -> list[str]:
 # 3. One end of the chat: it speaks a turn, it hears a turn.
 
 PROMPT = "Enter Input > "
-WAIT_SECONDS = 1  # On Windows, Ctrl-C cannot interrupt a wait, so each wait is short.
+WAIT_SECONDS = 1  # On Windows, Ctrl-C cannot interrupt a wait, so most waits are short.
 HINT = "/q quits, play starts a game, /help lists more"
 NOT_SENT = "Your last line was not sent."
 SERVER_ADVICE = "is server.py running there, or busy with another client?"
+HELP = "/help"
 HELP_TEXT = """\
 /q      quits: both programs end
 /help   shows this list
@@ -265,7 +268,7 @@ class Chat:
         self._state = State()
         self._has_spoken = False
         self.has_heard = False
-        """Whether the peer has said something by the rules."""
+        """Whether the peer has sent a valid message."""
 
     def speak(self) -> bool:
         """Ask until a line is sent or the chat ends; return whether the chat goes on."""
@@ -273,17 +276,16 @@ class Chat:
             self._show(HINT)
         while self._state.turn == self._me:
             typed = self._ask(PROMPT)
-            line = typed.strip().lower()
-            if line == HELP:
+            if typed.strip().lower() == HELP:
                 self._show(HELP_TEXT)
-                line = ""  # There is nothing to send.
+                typed = ""  # Nothing is left to send.
             if self._connection.has_input():
                 # In this turn the peer can only have quit, or have gone, or have broken the rules.
                 # It shows only now, as nothing is read while a person types.
-                if line not in ("", QUIT):
+                if typed.strip().lower() not in ("", QUIT):
                     self._show(NOT_SENT)
                 return self._hear()
-            if line:
+            if typed.strip():
                 self._say(typed)
         return self._state.turn is not None
 
@@ -310,7 +312,7 @@ class Chat:
             self._show(f"Not sent: {why}. See /help; /q quits.")
         except OSError as error:
             self._show(NOT_SENT)
-            raise self._loss_error() from error
+            raise self._lost_connection_error() from error
         else:
             self._has_spoken = True
             self._enter(after)
@@ -322,7 +324,7 @@ class Chat:
         except (ProtocolError, IllegalMove) as why:
             raise ChatError(f"the {self._peer} broke the rules: {why}") from why
         except (EOFError, OSError) as error:
-            raise self._loss_error() from error
+            raise self._lost_connection_error() from error
         self.has_heard = True
         if text == QUIT:
             self._show(f"The {self._peer} quit.")
@@ -338,7 +340,7 @@ class Chat:
         for line in game_news(before, after, self._me):
             self._show(line)
 
-    def _loss_error(self) -> ChatError:
+    def _lost_connection_error(self) -> ChatError:
         sentence = f"the connection to the {self._peer} was lost"
         if self._has_spoken and self._state.turn == self._peer:
             sentence += "; your last line may not have arrived"
@@ -360,7 +362,7 @@ def show(line: str, stream: TextIO | None = None) -> None:
         print(line, file=output, flush=True)
     except OSError:
         with contextlib.suppress(OSError):
-            output.close()  # Or Python would try to print the line again at its exit, and complain.
+            output.close()  # Or Python would flush it again at its exit, and complain.
         raise
 
 
@@ -384,7 +386,7 @@ def ask(prompt: str) -> str:
 
 
 @contextlib.contextmanager
-def chat_over(sock: socket.socket, me: str) -> Iterator[Chat]:
+def open_chat(sock: socket.socket, me: str) -> Iterator[Chat]:
     """Give a chat over a connected socket; then close it, and discard what was typed for it."""
     keep_alive(sock)
     chat = Chat(Connection(sock), me, ask, show)
@@ -392,7 +394,7 @@ def chat_over(sock: socket.socket, me: str) -> Iterator[Chat]:
         yield chat
     finally:
         chat.close()
-        if me == CLIENT or chat.has_heard:  # Otherwise the server waits for another.
+        if me == CLIENT or chat.has_heard:  # Else what was typed is for the next client.
             discard_typed()
 
 
@@ -402,7 +404,7 @@ def discard_typed() -> None:
     with contextlib.suppress(ImportError, OSError):
         import termios
 
-        # Only in the foreground, what is typed is for this program.
+        # In the background, what is typed is for another program.
         if os.tcgetpgrp(0) == os.getpgrp():
             termios.tcflush(0, termios.TCIFLUSH)
 
@@ -417,12 +419,11 @@ def connection_error(what: str, host: str, error: OSError | UnicodeError, advice
     """Return the error that tells what failed and why, and gives advice."""
     if isinstance(error, (socket.gaierror, UnicodeError)):
         return ChatError(f"cannot find the host {host}; check --host")
-    why = error.strerror or error  # A timeout has no strerror.
-    return ChatError(f"{what}: {why}; {advice}")
+    return ChatError(f"{what}: {error.strerror or error}; {advice}")  # A timeout has no strerror.
 
 
 def parse_arguments(description: str, lowest_port: int) -> tuple[str, int]:
-    """Return the host and port of the command line, or exit with status 2 if it is wrong."""
+    """Return the host and port of the command line, or exit with status 2."""
     parser = ArgumentParser(description=description, formatter_class=ArgumentDefaultsHelpFormatter)
     parser.add_argument("--host", default=DEFAULT_HOST, help="name, IPv4 or IPv6 address")
     ports = f"{lowest_port} to 65535"
@@ -437,7 +438,6 @@ def parse_arguments(description: str, lowest_port: int) -> tuple[str, int]:
 
 def prepare_streams() -> None:
     """Let input and output take any bytes and characters; turn line editing on at a terminal."""
-    # Bytes that are not text become surrogates, which Connection.send() refuses.
     for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace")):
         if isinstance(stream, io.TextIOWrapper):  # In IDLE, it is something else.
             stream.reconfigure(errors=errors)
@@ -445,7 +445,7 @@ def prepare_streams() -> None:
         with contextlib.suppress(ImportError):  # Windows has no readline.
             import readline  # It changes input().
 
-            # In the C locale, readline would take "é" for a command, and would show it as numbers.
+            # In the C locale, it would take the bytes of "é" for Meta keys, and show them as octal.
             readline.parse_and_bind("set convert-meta off")
             readline.parse_and_bind("set output-meta on")
 

@@ -28,14 +28,14 @@ def serve(host: str, port: int) -> None:
 
 
 def chat_with_client(listener: socket.socket) -> bool:
-    """Accept a client, and chat until the end; return False if it said nothing by the rules."""
+    """Chat until the end; return whether a client was accepted and sent a valid message."""
     protocol.show("Waiting for a client... (Ctrl-C quits)")
     try:
         sock, address = accept(listener)
     except OSError as error:
         protocol.report(f"cannot accept a client: {error.strerror}")
         return False
-    with protocol.chat_over(sock, SERVER) as chat:
+    with protocol.open_chat(sock, SERVER) as chat:
         protocol.show(f"Connected by {address}")
         try:
             while chat.hear() and chat.speak():
@@ -51,7 +51,7 @@ def listen(host: str, port: int) -> socket.socket:
     """Return a listening socket, or raise ChatError."""
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        # Without this look-up, create_server() would lose the scope of a link-local address.
+        # create_server() alone would lose the scope of an address like fe80::1%eth0.
         _, _, _, _, address = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)[0]
         dual_stack = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
         return socket.create_server(address, family=family, dualstack_ipv6=dual_stack)

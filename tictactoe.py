@@ -37,7 +37,7 @@ class Game(NamedTuple):
         """Return the game after the side to move takes ``square``, or raise IllegalMove."""
         if square not in self.legal_moves:
             raise IllegalMove("the game is over" if self.is_over else f"{square} is not free")
-        return game_on(self.board[:square] + self.to_move + self.board[square + 1 :])
+        return game_from(self.board[:square] + self.to_move + self.board[square + 1 :])
 
     def __str__(self) -> str:
         rows = (" | ".join(self.board[square] for square in row) for row in ROWS)
@@ -45,11 +45,11 @@ class Game(NamedTuple):
 
 
 @cache
-def game_on(board: str) -> Game:
-    """Return the game on a board. It is kept, as many orders of moves lead to the same one."""
+def game_from(board: str) -> Game:
+    """Return the game with this board. Cached: different orders of moves reach the same board."""
     free = tuple(square for square in SQUARES if board[square] == str(square))
     to_move = "X" if len(free) % 2 else "O"
-    # The numbers of free squares differ, so a line of three equal squares has three equal marks.
+    # Free squares hold different digits, so three equal characters are three equal marks.
     wins = [(a, b, c) for a, b, c in LINES if board[a] == board[b] == board[c]]
     winner = OTHER_MARK[to_move] if wins else None  # Whoever moved last.
     winning_squares = tuple(square for square in SQUARES if any(square in line for line in wins))

@@ -109,11 +109,16 @@ class ConnectingTest(ProgramTest):
         gone = mock.Mock(**{"getpeername.side_effect": OSError(107, "Not connected")})
         for fails, why in ((OSError(103, "Aborted"), "Aborted"), ([(gone, None)], "Not connected")):
             listener = mock.MagicMock(**{"accept.side_effect": fails})
-            ready = mock.patch("select.select", return_value=([listener], [], []))
-            with ready, mock.patch("protocol.show"), mock.patch("protocol.report") as report:
+            waits = mock.patch("select.select", side_effect=[([], [], []), ([listener], [], [])])
+            with (
+                waits as wait,
+                mock.patch("protocol.show"),
+                mock.patch("protocol.report") as report,
+            ):
                 self.assertFalse(server_module.chat_with_client(listener))
             report.assert_called_once_with(f"cannot accept a client: {why}")
             listener.__exit__.assert_called_once()
+            self.assertEqual(wait.mock_calls, [mock.call([listener], [], [], 1)] * 2)
 
     @unittest.skipUnless(os.path.exists("/proc/self/fd"), "no descriptors can be taken away here")
     def test_without_a_free_descriptor_it_listens_again_or_ends(self):

@@ -44,7 +44,7 @@ class GameTest(unittest.TestCase):
     def test_every_line_wins(self):
         for line in tictactoe.LINES:
             marks = ("X" if square in line else str(square) for square in tictactoe.SQUARES)
-            game = tictactoe.game_on(" " + "".join(marks))
+            game = tictactoe.game_from(" " + "".join(marks))
             self.assertEqual((game.winner, game.winning_squares), ("X", line))
             self.assertEqual((game.is_over, game.legal_moves), (True, ()))
 
