@@ -107,16 +107,13 @@ class ConnectingTest(ProgramTest):
 
     def test_an_accept_that_fails_is_told_in_a_line_and_the_server_listens_again(self):
         gone = mock.Mock(**{"getpeername.side_effect": OSError(107, "Not connected")})
+        told = mock.Mock()
         for fails, why in ((OSError(103, "Aborted"), "Aborted"), ([(gone, None)], "Not connected")):
             listener = mock.MagicMock(**{"accept.side_effect": fails})
-            waits = mock.patch("select.select", side_effect=[([], [], []), ([listener], [], [])])
-            with (
-                waits as wait,
-                mock.patch("protocol.show"),
-                mock.patch("protocol.report") as report,
-            ):
+            select = mock.patch("select.select", side_effect=[[[]], [[listener]]])
+            with select as wait, mock.patch.multiple("protocol", show=mock.DEFAULT, report=told):
                 self.assertFalse(server_module.chat_with_client(listener))
-            report.assert_called_once_with(f"cannot accept a client: {why}")
+            told.assert_called_with(f"cannot accept a client: {why}")
             listener.__exit__.assert_called_once()
             self.assertEqual(wait.mock_calls, [mock.call([listener], [], [], 1)] * 2)
 
