@@ -26,7 +26,7 @@ HEADER = struct.Struct(">I")  # ">": big-endian, "I": unsigned, 4 bytes
 
 # After 20 seconds of silence the system sends a probe every 5 seconds, and gives up after 5 probes
 # without an answer. On Linux, TCP_USER_TIMEOUT overrides the number of probes, and also limits how
-# long something that was sent may go without an acknowledgement.
+# long something that was sent may go without an acknowledgment.
 KEEP_ALIVE = {
     "TCP_KEEPIDLE": 20,  # seconds
     "TCP_KEEPALIVE": 20,  # seconds; the name of TCP_KEEPIDLE on macOS
