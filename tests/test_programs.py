@@ -198,7 +198,7 @@ class ArgumentsTest(unittest.TestCase):
 
     def test_the_ports_end_where_the_range_ends(self):
         for text, lowest in (("0", 0), ("1", 1), ("65535", 1)):
-            with mock.patch("sys.argv", ["program", "--port", text]):
+            with mock.patch("sys.argv", ["", "--port", text]), mock.patch("sys.stdin"):
                 self.assertEqual(protocol.parse_arguments("", lowest), ("127.0.0.1", int(text)))
         for text, lowest in (("-1", 0), ("0", 1), ("65536", 0)):
             given = mock.patch("sys.argv", ["program", "--port", text])
