@@ -164,7 +164,7 @@ class SignalTest(TerminalTest):
         server, client = self.start_chat()
         client.write("\x03")
         self.assert_ends(client, 130)
-        self.assertTrue(client.shown.endswith("Waiting for the server...\n^C\n"))
+        self.assertTrue(client.shown.endswith(f"{PROMPT}x\nWaiting for the server...\n^C\n"))
         server.write("\n")
         server.until("The client quit.\n")
         self.assert_ends(server, 0)
