@@ -1,7 +1,6 @@
 """What both programs share, in four parts; each part uses only those before it.
 
-They are the frame that carries a message, what messages mean, one end of the chat, and the
-person's side: the screen, the keyboard and the command line.
+They are the frame, what messages mean, one end of the chat, and the person's side.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ KEEP_ALIVE = {
     "TCP_KEEPALIVE": 20,  # seconds; the name of TCP_KEEPIDLE on macOS
     "TCP_KEEPINTVL": 5,  # seconds
     "TCP_KEEPCNT": 5,  # probes
-    "TCP_USER_TIMEOUT": 45_000,  # milliseconds
+    "TCP_USER_TIMEOUT": (20 + 5 * 5) * 1000,  # milliseconds
 }
 
 
@@ -54,7 +53,7 @@ class Connection:
         self._received = b""
 
     def send(self, text: str) -> None:
-        """Send one message, or raise ProtocolError if it is too long or is not text."""
+        """Send one message; raise ProtocolError if it is too long or not valid Unicode."""
         try:
             message = text.encode()
         except UnicodeEncodeError as error:  # Surrogates stand for bytes that are not text.
@@ -91,12 +90,12 @@ class Connection:
         self._received += more
 
     def has_input(self, seconds: float = 0) -> bool:
-        """Return whether something arrives within ``seconds``, even half a frame or the end."""
+        """Return whether anything can be read within ``seconds``, even half a frame or the end."""
         return bool(self._received or select.select([self._sock], [], [], seconds)[0])
 
     def close(self) -> None:
         """Close the socket."""
-        # A socket closed with unread input resets the connection, and what was sent last can be
+        # Closing a socket with unread input resets the connection, and what was sent last can be
         # lost. So the input is read first, up to 1 MB, which is far more than the rules allow.
         with contextlib.suppress(OSError):
             if select.select([self._sock], [], [], 0)[0]:
@@ -135,12 +134,12 @@ class Score(NamedTuple):
 
 
 class State(NamedTuple):
-    """How far the chat has come. The client and the server each keep one, by these same rules."""
+    """How far the chat has come. The client and the server each keep one, updated by after()."""
 
     turn: str | None = CLIENT
     """Whose turn it is, CLIENT or SERVER; None once one of them has quit."""
     game: Game | None = None
-    """The game that is on, or was played to its end; None after a resignation."""
+    """The game that is on, or was played to its end; else None."""
     score: Score = Score()
 
     @property
@@ -150,19 +149,19 @@ class State(NamedTuple):
 
     @property
     def can_be_declined(self) -> bool:
-        """Whether a game is on that has no move yet."""
+        """Whether a game is on, still without a move."""
         return self.game == Game()
 
     @property
-    def moves_text(self) -> str:
-        """The moves that are allowed, in words for the person."""
+    def choices(self) -> str:
+        """What may be said in a game, in words for the person."""
         return "1 to 9, or resign to decline" if self.can_be_declined else "1 to 9, or resign"
 
     def interpret(self, typed: str) -> str:
         """Return the text that a typed line stands for; raise ProtocolError for a wrong command."""
-        line = typed.strip().lower()
-        if line in (QUIT, RESIGN if self.game_is_on else PLAY):
-            return line
+        command = typed.strip().lower()
+        if command in (QUIT, RESIGN if self.game_is_on else PLAY):
+            return command
         if self.game_is_on:
             return " ".join(typed.split(maxsplit=1))  # One space between a move and its words.
         if typed.startswith("/"):
@@ -190,7 +189,7 @@ class State(NamedTuple):
             move, _, _ = text.partition(" ")
             if move not in map(str, SQUARES):
                 raise ProtocolError(
-                    f"in a game, only {self.moves_text}; words may follow a move: 5 take that"
+                    f"in a game, only {self.choices}; words may follow a move: 5 take that"
                 )
             game = game.play(int(move))
             if game.is_over:
@@ -203,31 +202,30 @@ def game_news(before: State, after: State, me: str) -> list[str]:
     game, peer, i_spoke = after.game, OTHER[me], before.turn == me
     if game == before.game:  # It was a message, or QUIT.
         return []
-    board = [str(game)] if game else []
-    if game and not game.is_over:
-        if i_spoke:
-            return [*board, f"You are {OTHER_MARK[game.to_move]}: the {peer}'s move."]
-        return [*board, f"You are {game.to_move}: your move ({after.moves_text})."]
-    if game is None and before.can_be_declined:
-        return ["You declined the game." if i_spoke else f"The {peer} declined the game."]
-    if game is None:
-        result = "You lose: you resigned." if i_spoke else f"You win: the {peer} resigned."
-    elif game.winner is None:
-        result = "Draw."
-    else:
-        line = ", ".join(map(str, game.winning_squares))
-        result = f"You win: you have {line}." if i_spoke else f"You lose: the {peer} has {line}."
     counts = after.score._asdict()
-    return [*board, result, f"You {counts[me]}, {peer} {counts[peer]}, drawn {counts[DRAWN]}"]
+    score = f"You {counts[me]}, {peer} {counts[peer]}, drawn {counts[DRAWN]}"
+    if game is None:
+        if before.can_be_declined:
+            return ["You declined the game." if i_spoke else f"The {peer} declined the game."]
+        return ["You lose: you resigned." if i_spoke else f"You win: the {peer} resigned.", score]
+    if not game.is_over:
+        peer_moves = f"You are {OTHER_MARK[game.to_move]}: the {peer}'s move."
+        you_move = f"You are {game.to_move}: your move ({after.choices})."
+        return [str(game), peer_moves if i_spoke else you_move]
+    if game.winner is None:
+        return [str(game), "Draw.", score]
+    line = ", ".join(map(str, game.winning_squares))
+    result = f"You win: you have {line}." if i_spoke else f"You lose: the {peer} has {line}."
+    return [str(game), result, score]
 
 
 # 3. One end of the chat: it speaks a turn, it hears a turn.
 
 PROMPT = "Enter Input > "
-WAIT_SECONDS = 1  # On Windows, Ctrl-C cannot interrupt a wait, so most waits are short.
+WAIT_SECONDS = 1  # On Windows, Ctrl-C cannot interrupt a wait. So a long one is made of short ones.
 HINT = "/q quits, play starts a game, /help lists more"
 NOT_SENT = "Your last line was not sent."
-SERVER_ADVICE = "is server.py running there, or busy with another client?"
+CLIENT_ADVICE = "is server.py running there, or busy with another client?"
 HELP = "/help"
 HELP_TEXT = """\
 /q      quits: both programs end
@@ -236,14 +234,14 @@ play    starts a game of tic-tac-toe
 1 to 9  takes that square; words may follow
 resign  declines a game or, later, loses it
 Ctrl-C  quits, also while you wait
-Other text is sent, unless a game is on."""
+Text without a / in front is sent, unless a game is on."""
 
 # Control characters (C0, DEL, C1) begin the sequences that change a terminal. Some of them, and two
 # separators, break the line, so that a message could imitate a prompt.
 CONTROLS = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
 # All with the property Bidi_Control (Unicode annex 9): unseen, they reorder the text around them.
 BIDI_CONTROLS = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
-# What is shown in place of these characters. All others are shown as they are.
+# What is shown in place of these characters.
 ESCAPES = {code: chr(code).encode("unicode_escape").decode() for code in CONTROLS + BIDI_CONTROLS}
 
 Ask = Callable[[str], str]
@@ -276,16 +274,16 @@ class Chat:
             self._show(HINT)
         while self._state.turn == self._me:
             typed = self._ask(PROMPT)
-            if typed.strip().lower() == HELP:
-                self._show(HELP_TEXT)
-                typed = ""  # Nothing is left to send.
+            command = typed.strip().lower()
+            answer = HELP_TEXT if command == HELP else ""  # It is for this end alone.
             if self._connection.has_input():
                 # In this turn the peer can only have quit, or have gone, or have broken the rules.
-                # It shows only now, as nothing is read while a person types.
-                if typed.strip().lower() not in ("", QUIT):
+                if command not in ("", QUIT) and not answer:
                     self._show(NOT_SENT)
                 return self._hear()
-            if typed.strip():
+            if answer:
+                self._show(answer)
+            elif command:
                 self._say(typed)
         return self._state.turn is not None
 
@@ -315,7 +313,7 @@ class Chat:
             raise self._lost_connection_error() from error
         else:
             self._has_spoken = True
-            self._enter(after)
+            self._advance(after)
 
     def _hear(self) -> bool:
         try:
@@ -332,10 +330,10 @@ class Chat:
             self._show(f"The {self._peer} invites you to tic-tac-toe.")
         else:
             self._show(f"{self._peer.capitalize()}: {text.translate(ESCAPES)}")
-        self._enter(after)
+        self._advance(after)
         return after.turn is not None
 
-    def _enter(self, after: State) -> None:
+    def _advance(self, after: State) -> None:
         before, self._state = self._state, after
         for line in game_news(before, after, self._me):
             self._show(line)
@@ -345,13 +343,12 @@ class Chat:
         if self._has_spoken and self._state.turn == self._peer:
             sentence += "; your last line may not have arrived"
         if self._me == CLIENT and not self.has_heard:
-            sentence += f"; {SERVER_ADVICE}"
+            sentence += f"; {CLIENT_ADVICE}"
         return ChatError(sentence)
 
 
 # 4. The person's side: the screen, the keyboard, the command line.
 
-DEFAULT_HOST = "127.0.0.1"  # This machine, by a number that needs no look-up.
 DEFAULT_PORT = 3720  # Any number from 1024 on would do; those below need special rights.
 
 
@@ -387,14 +384,15 @@ def ask(prompt: str) -> str:
 
 @contextlib.contextmanager
 def open_chat(sock: socket.socket, me: str) -> Iterator[Chat]:
-    """Give a chat over a connected socket; then close it, and discard what was typed for it."""
+    """Give a chat over ``sock``; then close it, and discard what was typed and not taken."""
     keep_alive(sock)
     chat = Chat(Connection(sock), me, ask, show)
     try:
         yield chat
     finally:
         chat.close()
-        if me == CLIENT or chat.has_heard:  # Else what was typed is for the next client.
+        is_stranger = me == SERVER and not chat.has_heard
+        if not is_stranger:  # After one, the server goes on, and what was typed still counts.
             discard_typed()
 
 
@@ -404,7 +402,7 @@ def discard_typed() -> None:
     with contextlib.suppress(ImportError, OSError):
         import termios
 
-        # In the background, what is typed is for another program.
+        # What is typed is for the program in the foreground.
         if os.tcgetpgrp(0) == os.getpgrp():
             termios.tcflush(0, termios.TCIFLUSH)
 
@@ -425,7 +423,7 @@ def connection_error(what: str, host: str, error: OSError | UnicodeError, advice
 def parse_arguments(description: str, lowest_port: int) -> tuple[str, int]:
     """Return the host and port of the command line, or exit with status 2."""
     parser = ArgumentParser(description=description, formatter_class=ArgumentDefaultsHelpFormatter)
-    parser.add_argument("--host", default=DEFAULT_HOST, help="name, IPv4 or IPv6 address")
+    parser.add_argument("--host", default="127.0.0.1", help="name, IPv4 or IPv6 address")
     ports = f"{lowest_port} to 65535"
     parser.add_argument("--port", default=DEFAULT_PORT, type=int, help=ports)
     arguments = parser.parse_args()
@@ -433,7 +431,7 @@ def parse_arguments(description: str, lowest_port: int) -> tuple[str, int]:
         parser.error(f"argument --port: {arguments.port} is not in {ports}")
     if not (sys.stdin and sys.stdout and sys.stderr):
         parser.error("standard input, output and error must be open")
-    return arguments.host.strip("[]"), arguments.port  # "[::1]" is "::1".
+    return arguments.host.strip("[]"), arguments.port  # "[::1]" means "::1".
 
 
 def prepare_streams() -> None:
@@ -459,7 +457,7 @@ def run(program: Callable[[str, int], None], description: str, lowest_port: int)
     except KeyboardInterrupt:
         with contextlib.suppress(OSError):  # Ctrl-C may have ended the reader of a pipe, too.
             show("")  # The cursor stands after the prompt or ^C.
-        return 130
+        return 130  # as shells tell that Ctrl-C has ended a program
     except ChatError as error:
         report(error)
         return 1

@@ -24,7 +24,7 @@ def serve(host: str, port: int) -> None:
         protocol.show("Whoever reaches this port first takes the seat; nothing is encrypted.")
     port = listener.getsockname()[1]  # If it was 0, the system has chosen one.
     while not chat_with_client(listener):
-        listener = listen(host, port)
+        listener = listen(host, port)  # The last one was closed when somebody connected.
 
 
 def chat_with_client(listener: socket.socket) -> bool:
@@ -52,7 +52,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         # create_server() alone would lose the scope of an address like fe80::1%eth0.
-        _, _, _, _, address = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)[0]
+        *_, address = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)[0]
         dual_stack = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
         return socket.create_server(address, family=family, dualstack_ipv6=dual_stack)
     except (OSError, UnicodeError) as error:  # UnicodeError: no host can have such a name.
@@ -66,7 +66,7 @@ def accept(listener: socket.socket) -> tuple[socket.socket, str]:
         while not select.select([listener], [], [], WAIT_SECONDS)[0]:
             pass
         sock, _ = listener.accept()
-    return sock, protocol.address_text(sock.getpeername())
+    return sock, protocol.address_text(sock.getpeername())  # This fails if the client has left.
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ class Game(NamedTuple):
     """Whether a side has won or no square is free."""
 
     def play(self, square: int) -> Game:
-        """Return the game after the side to move takes ``square``, or raise IllegalMove."""
+        """Return the game once ``to_move`` has taken ``square``, or raise IllegalMove."""
         if square not in self.legal_moves:
             raise IllegalMove("the game is over" if self.is_over else f"{square} is not free")
         return game_from(self.board[:square] + self.to_move + self.board[square + 1 :])

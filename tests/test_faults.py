@@ -13,7 +13,7 @@ from unittest import mock
 import client as client_module
 import protocol
 import server as server_module
-from protocol import NOT_SENT, SERVER_ADVICE
+from protocol import CLIENT_ADVICE, NOT_SENT
 from tests import programs
 from tests.programs import PROMPT, SECONDS, ProgramTest, Terminal, TerminalTest, wait_until
 from tests.wire import frames, no_answer, reset
@@ -50,7 +50,7 @@ class ConnectingTest(ProgramTest):
 
     @mock.patch("socket.create_connection", side_effect=socket.timeout("timed out"))
     def test_a_host_that_does_not_answer_is_given_20_seconds(self, connect):
-        told = f"cannot connect to host port 1: timed out; {SERVER_ADVICE}"
+        told = f"cannot connect to host port 1: timed out; {CLIENT_ADVICE}"
         self.assert_told(told, client_module.connect, "host", 1)
         connect.assert_called_once_with(("host", 1), 20)
 
@@ -142,7 +142,7 @@ class ConnectingTest(ProgramTest):
             client.type(*words)
             server.until("Client: x\n" if words else "Connected by ")
             third = self.start("client.py", "--port", port)
-            third.until(f"; {SERVER_ADVICE}\n")
+            third.until(f"; {CLIENT_ADVICE}\n")
             self.assert_ends(third, 1)
             self.assertNotIn("Connected", third.shown)
 
@@ -152,7 +152,7 @@ class ConnectingTest(ProgramTest):
             listener.accept()[0].close()
         client.type("x")
         client.until(NOT_SENT + "\n")
-        self.assert_ends(client, 1, f"{LOST_SERVER}; {SERVER_ADVICE}")
+        self.assert_ends(client, 1, f"{LOST_SERVER}; {CLIENT_ADVICE}")
 
 
 class SignalTest(TerminalTest):
@@ -184,7 +184,7 @@ class SignalTest(TerminalTest):
         for number in (signal.SIGTERM, signal.SIGHUP):
             server, client = self.start_chat()
             server.process.send_signal(number)
-            self.assert_ends(client, 1, f"{LOST_SERVER}{UNSURE}; {SERVER_ADVICE}")
+            self.assert_ends(client, 1, f"{LOST_SERVER}{UNSURE}; {CLIENT_ADVICE}")
             self.assertEqual(server.process.wait(SECONDS), -number)
 
     @unittest.skipIf(programs.PYPY, "PyPy takes Ctrl-C even if it was ignored")

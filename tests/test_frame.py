@@ -107,7 +107,12 @@ class ConnectionTest(unittest.TestCase):
         sock, _ = self.meet()
         keep_alive(sock)
         self.assertTrue(sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
-        times = {"TCP_KEEPIDLE": 20, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 5, "TCP_USER_TIMEOUT": 45000}
+        times = {
+            "TCP_KEEPIDLE": 20,
+            "TCP_KEEPINTVL": 5,
+            "TCP_KEEPCNT": 5,
+            "TCP_USER_TIMEOUT": 45000,
+        }
         for name in times.keys() & vars(socket):
             try:
                 value = sock.getsockopt(socket.IPPROTO_TCP, getattr(socket, name))
