@@ -18,6 +18,7 @@ import statistics
 import subprocess
 import sys
 import time
+import timeit
 
 from protocol import HEADER, Connection
 from tests.programs import ENVIRONMENT, PROMPT, ROOT
@@ -114,13 +115,7 @@ def compare(rounds, measures):
 
 def timed(clock, act, count=MESSAGES):
     """Return a function that measures the time on a clock that an act takes, one of ``count``."""
-
-    def measure():
-        start = clock()
-        act(count)
-        return (clock() - start) / count
-
-    return measure
+    return lambda: timeit.timeit(lambda: act(count), timer=clock, number=1) / count
 
 
 def pair(stack):

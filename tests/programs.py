@@ -26,6 +26,7 @@ for name in {"SIGINT", "SIGHUP"} & vars(signal).keys():
 ROOT = Path(__file__).resolve().parent.parent
 PYPY = sys.implementation.name == "pypy"
 PROMPT = "Enter Input > "
+UNSURE = "; your last line may not have arrived"
 SECONDS = 20  # A step that takes longer has failed.
 # What the tests find in their own environment must not make the programs print or read otherwise.
 OTHERS = ("PYTHON", "LC_", "LANG", "FORCE_COLOR", "COLUMNS")

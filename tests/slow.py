@@ -20,16 +20,9 @@ def open_tun(name):
 
 
 def carry(ends, seconds, bytes_per_second, stop):
-    """Carry packets between the devices until ``stop`` can be read.
-
-    Each is late by these seconds, and by the time that it and those before it take.
-    """
-    other, free, order, late = (
-        dict(zip(ends, ends[::-1])),
-        dict.fromkeys(ends, 0),
-        itertools.count(),
-        [],
-    )
+    """Carry packets between the devices, each late, until ``stop`` can be read."""
+    other, free = dict(zip(ends, ends[::-1])), dict.fromkeys(ends, 0)
+    order, late = itertools.count(), []
     while True:
         wait = max(0, late[0][0] - time.monotonic()) if late else None
         ready = select.select([*ends, stop], [], [], wait)[0]

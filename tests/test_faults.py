@@ -15,10 +15,9 @@ import protocol
 import server as server_module
 from protocol import CLIENT_ADVICE, NOT_SENT
 from tests import programs
-from tests.programs import PROMPT, SECONDS, ProgramTest, Terminal, TerminalTest, wait_until
+from tests.programs import PROMPT, SECONDS, UNSURE, ProgramTest, Terminal, TerminalTest
 from tests.wire import frames, no_answer, reset
 
-UNSURE = "; your last line may not have arrived"
 LOST_CLIENT = "server.py: error: the connection to the client was lost"
 LOST_SERVER = "client.py: error: the connection to the server was lost"
 WAITING = "Waiting for a client... (Ctrl-C quits)\n"
@@ -67,7 +66,7 @@ class ConnectingTest(ProgramTest):
         with no_answer() as port:
             client = self.start("client.py", "--port", port)
             asked = f":{int(port):04X} 02 "  # 02: a request to connect has been sent.
-            wait_until(lambda: asked in Path("/proc/net/tcp").read_text())
+            programs.wait_until(lambda: asked in Path("/proc/net/tcp").read_text())
             client.process.send_signal(signal.SIGINT)
             self.assert_ends(client, 130)
         self.assertEqual(client.shown, "Connecting to the server... (Ctrl-C quits)\n\n")

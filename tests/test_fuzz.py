@@ -36,11 +36,6 @@ def random_stream(dice):
     return stream[: dice.randrange(len(stream) + 1)] if dice.random() < 0.2 else stream
 
 
-def harmful(shown):
-    """Return the characters shown that could do more to a terminal than show themselves."""
-    return set(shown) & set(map(chr, ESCAPES)) - {"\n"}
-
-
 class FuzzTest(unittest.TestCase):
     def test_a_client_and_a_server_survive_random_streams(self):
         for number in range(STREAMS):
@@ -69,7 +64,7 @@ class FuzzTest(unittest.TestCase):
                     why = "^the {0} broke the rules: |^the connection to the {0} was lost"
                     self.assertRegex(str(error), why.format(OTHER[me]))
             self.assertEqual(near.fileno(), -1)
-            self.assertFalse(harmful("\n".join(shown)))
+            self.assertFalse(set("".join(shown)) & set(map(chr, ESCAPES)) - {"\n"})
             peer, heard = Connection(far), []
             with self.assertRaises(EOFError):
                 while True:

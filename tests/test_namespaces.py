@@ -1,7 +1,4 @@
-"""What takes hosts of its own, made of network namespaces: the default port, slow and cut cables.
-
-TEST_REAL_TIMES asks for cables as slow, and for keep-alive times as long, as the real ones.
-"""
+"""What takes hosts, made of network namespaces. TEST_REAL_TIMES asks for times of real ones."""
 
 import os
 import subprocess
@@ -10,9 +7,8 @@ import threading
 import time
 from unittest import mock
 
-from tests.programs import PROMPT, ProgramTest, changed
+from tests.programs import PROMPT, UNSURE, ProgramTest, changed
 from tests.slow import carry, open_tun
-from tests.test_chat import UNSURE
 
 REAL_TIMES = os.environ.get("TEST_REAL_TIMES")
 MINUTE = 60
