@@ -24,8 +24,8 @@ MAX_MESSAGE_BYTES = 4096  # Without a limit, a header could announce 4 GiB.
 HEADER = struct.Struct(">I")  # ">": big-endian, "I": unsigned, 4 bytes
 
 # After 20 seconds of silence the system sends a probe every 5 seconds, and gives up after 5 probes
-# without an answer. On Linux, TCP_USER_TIMEOUT overrides the number of probes, and also limits how
-# long something that was sent may go without an acknowledgment.
+# without an answer. On Linux, TCP_USER_TIMEOUT sets the limit instead: the same one, but it holds
+# for data that is not acknowledged, too.
 KEEP_ALIVE = {
     "TCP_KEEPIDLE": 20,  # seconds
     "TCP_KEEPALIVE": 20,  # seconds; the name of TCP_KEEPIDLE on macOS
@@ -81,7 +81,7 @@ class Connection:
             raise ProtocolError("it sent bytes that are not UTF-8") from error
 
     def _receive_more(self) -> None:
-        # This may bring part of a frame, or several.
+        # This may bring half a frame, or more than one.
         more = self._sock.recv(HEADER.size + MAX_MESSAGE_BYTES)
         if not more and self._received:
             raise ProtocolError("it ended inside a frame")
@@ -120,21 +120,21 @@ QUIT, PLAY, RESIGN = "/q", "play", "resign"
 
 
 class Score(NamedTuple):
-    """How many games each has won, and how many were drawn."""
+    """How many games the CLIENT and the SERVER have won, and how many were DRAWN."""
 
     client: int = 0
     server: int = 0
     drawn: int = 0
 
     def plus(self, result: str) -> Score:
-        """Return the score after one more game, won by CLIENT or SERVER, or DRAWN."""
+        """Return the score after one more game: its winner, CLIENT or SERVER, or DRAWN."""
         counts = self._asdict()
         counts[result] += 1
         return Score(**counts)
 
 
 class State(NamedTuple):
-    """How far the chat has come. The client and the server each keep one, updated by after()."""
+    """How far the chat has come. Client and server each keep one, and after() gives the next."""
 
     turn: str | None = CLIENT
     """Whose turn it is, CLIENT or SERVER; None once one of them has quit."""
@@ -158,18 +158,19 @@ class State(NamedTuple):
         return "1 to 9, or resign to decline" if self.can_be_declined else "1 to 9, or resign"
 
     def interpret(self, typed: str) -> str:
-        """Return the text that a typed line stands for; raise ProtocolError for a wrong command."""
+        """Return the text a typed line stands for; raise ProtocolError for an unknown command."""
         command = typed.strip().lower()
-        if command in (QUIT, RESIGN if self.game_is_on else PLAY):
+        commands = (QUIT, RESIGN) if self.game_is_on else (QUIT, PLAY)
+        if command in commands:
             return command
-        if self.game_is_on:
-            return " ".join(typed.split(maxsplit=1))  # One space between a move and its words.
+        if self.game_is_on:  # One space parts a move from its words. after() refuses all else.
+            return " ".join(typed.split(maxsplit=1))
         if typed.startswith("/"):
             raise ProtocolError("there is no such command; a blank in front sends it as text")
         return typed
 
     def after(self, speaker: str, text: str) -> State:
-        """Return the state after CLIENT or SERVER has said ``text``.
+        """Return the state after ``speaker``, CLIENT or SERVER, has said ``text``.
 
         Raises ProtocolError or IllegalMove if that is against the rules.
         """
@@ -200,7 +201,7 @@ class State(NamedTuple):
 def game_news(before: State, after: State, me: str) -> list[str]:
     """Return the lines that tell ``me``, CLIENT or SERVER, what a turn has done to the game."""
     game, peer, i_spoke = after.game, OTHER[me], before.turn == me
-    if game == before.game:  # It was a message, or QUIT.
+    if game == before.game:  # It was plain text, or QUIT.
         return []
     counts = after.score._asdict()
     score = f"You {counts[me]}, {peer} {counts[peer]}, drawn {counts[DRAWN]}"
@@ -222,11 +223,10 @@ def game_news(before: State, after: State, me: str) -> list[str]:
 # 3. One end of the chat: it speaks a turn, it hears a turn.
 
 PROMPT = "Enter Input > "
-WAIT_SECONDS = 1  # On Windows, Ctrl-C cannot interrupt a wait. So a long one is made of short ones.
+WAIT_SECONDS = 1  # On Windows, Ctrl-C cannot interrupt a wait. So hear() and accept() take steps.
 HINT = "/q quits, play starts a game, /help lists more"
 NOT_SENT = "Your last line was not sent."
 CLIENT_ADVICE = "is server.py running there, or busy with another client?"
-HELP = "/help"
 HELP_TEXT = """\
 /q      quits: both programs end
 /help   shows this list
@@ -236,10 +236,13 @@ resign  declines a game or, later, loses it
 Ctrl-C  quits, also while you wait
 Text without a / in front is sent, unless a game is on."""
 
+# Commands for this end alone, which are not sent. Each function returns the text to show.
+LOCAL_COMMANDS = {"/help": lambda: HELP_TEXT}
+
 # Control characters (C0, DEL, C1) begin the sequences that change a terminal. Some of them, and two
 # separators, break the line, so that a message could imitate a prompt.
 CONTROLS = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
-# All with the property Bidi_Control (Unicode annex 9): unseen, they reorder the text around them.
+# All Bidi_Control characters (Unicode annex 9): invisible, they reorder the text around them.
 BIDI_CONTROLS = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 # What is shown in place of these characters.
 ESCAPES = {code: chr(code).encode("unicode_escape").decode() for code in CONTROLS + BIDI_CONTROLS}
@@ -264,9 +267,9 @@ class Chat:
         self._me, self._peer = me, OTHER[me]
         self._ask, self._show = ask, show
         self._state = State()
-        self._has_spoken = False
-        self.has_heard = False
-        """Whether the peer has sent a valid message."""
+        self._has_spoken = self._has_heard = False
+        self.has_begun = me == CLIENT
+        """Whether the chat has begun: for the server, not before it has heard a valid message."""
 
     def speak(self) -> bool:
         """Ask until a line is sent or the chat ends; return whether the chat goes on."""
@@ -275,14 +278,13 @@ class Chat:
         while self._state.turn == self._me:
             typed = self._ask(PROMPT)
             command = typed.strip().lower()
-            answer = HELP_TEXT if command == HELP else ""  # It is for this end alone.
             if self._connection.has_input():
                 # In this turn the peer can only have quit, or have gone, or have broken the rules.
-                if command not in ("", QUIT) and not answer:
+                if command not in ("", QUIT, *LOCAL_COMMANDS):
                     self._show(NOT_SENT)
                 return self._hear()
-            if answer:
-                self._show(answer)
+            if command in LOCAL_COMMANDS:
+                self._show(LOCAL_COMMANDS[command]())
             elif command:
                 self._say(typed)
         return self._state.turn is not None
@@ -323,7 +325,7 @@ class Chat:
             raise ChatError(f"the {self._peer} broke the rules: {why}") from why
         except (EOFError, OSError) as error:
             raise self._lost_connection_error() from error
-        self.has_heard = True
+        self._has_heard = self.has_begun = True
         if text == QUIT:
             self._show(f"The {self._peer} quit.")
         elif text == PLAY:
@@ -342,7 +344,7 @@ class Chat:
         sentence = f"the connection to the {self._peer} was lost"
         if self._has_spoken and self._state.turn == self._peer:
             sentence += "; your last line may not have arrived"
-        if self._me == CLIENT and not self.has_heard:
+        if self._me == CLIENT and not self._has_heard:
             sentence += f"; {CLIENT_ADVICE}"
         return ChatError(sentence)
 
@@ -384,20 +386,19 @@ def ask(prompt: str) -> str:
 
 @contextlib.contextmanager
 def open_chat(sock: socket.socket, me: str) -> Iterator[Chat]:
-    """Give a chat over ``sock``; then close it, and discard what was typed and not taken."""
+    """Give a chat over ``sock``; then close it and, if it has begun, discard what was typed."""
     keep_alive(sock)
     chat = Chat(Connection(sock), me, ask, show)
     try:
         yield chat
     finally:
         chat.close()
-        is_stranger = me == SERVER and not chat.has_heard
-        if not is_stranger:  # After one, the server goes on, and what was typed still counts.
+        if chat.has_begun:
             discard_typed()
 
 
 def discard_typed() -> None:
-    """Discard what was typed and not taken, or the shell would run it as commands."""
+    """Discard what was typed and not taken; the shell would run it."""
     # ImportError: Windows has no termios. OSError: there is no terminal.
     with contextlib.suppress(ImportError, OSError):
         import termios
@@ -435,7 +436,7 @@ def parse_arguments(description: str, lowest_port: int) -> tuple[str, int]:
 
 
 def prepare_streams() -> None:
-    """Let input and output take any bytes and characters; turn line editing on at a terminal."""
+    """Let input take any bytes, and output any characters; turn on line editing at a terminal."""
     for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace")):
         if isinstance(stream, io.TextIOWrapper):  # In IDLE, it is something else.
             stream.reconfigure(errors=errors)
@@ -457,7 +458,7 @@ def run(program: Callable[[str, int], None], description: str, lowest_port: int)
     except KeyboardInterrupt:
         with contextlib.suppress(OSError):  # Ctrl-C may have ended the reader of a pipe, too.
             show("")  # The cursor stands after the prompt or ^C.
-        return 130  # as shells tell that Ctrl-C has ended a program
+        return 130  # what shells report after Ctrl-C
     except ChatError as error:
         report(error)
         return 1

@@ -20,7 +20,7 @@ def serve(host: str, port: int) -> None:
     listener = listen(host, port)
     address = protocol.address_text(listener.getsockname())
     protocol.show(f"Listening on {address}")
-    if not address.startswith(("127.", "[::1]")):  # These are reached from this machine alone.
+    if not address.startswith(("127.", "[::1]")):  # Other machines do not reach these.
         protocol.show("Whoever reaches this port first takes the seat; nothing is encrypted.")
     port = listener.getsockname()[1]  # If it was 0, the system has chosen one.
     while not chat_with_client(listener):
@@ -41,10 +41,10 @@ def chat_with_client(listener: socket.socket) -> bool:
             while chat.hear() and chat.speak():
                 pass
         except ChatError as error:
-            if chat.has_heard:
+            if chat.has_begun:
                 raise
             protocol.report(error)
-        return chat.has_heard
+        return chat.has_begun
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -66,7 +66,7 @@ def accept(listener: socket.socket) -> tuple[socket.socket, str]:
         while not select.select([listener], [], [], WAIT_SECONDS)[0]:
             pass
         sock, _ = listener.accept()
-    return sock, protocol.address_text(sock.getpeername())  # This fails if the client has left.
+    return sock, protocol.address_text(sock.getpeername())  # accept() may give none on macOS.
 
 
 if __name__ == "__main__":
