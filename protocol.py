@@ -24,8 +24,8 @@ MAX_MESSAGE_BYTES = 4096  # Without a limit, a header could announce 4 GiB.
 HEADER = struct.Struct(">I")  # ">": big-endian, "I": unsigned, 4 bytes
 
 # After 20 seconds of silence the system sends a probe every 5 seconds, and gives up after 5 probes
-# without an answer. On Linux, TCP_USER_TIMEOUT sets the limit instead: the same one, but it holds
-# for data that is not acknowledged, too.
+# without an answer. On Linux, TCP_USER_TIMEOUT replaces that count: it gives up after 45 seconds,
+# also if data is not acknowledged.
 KEEP_ALIVE = {
     "TCP_KEEPIDLE": 20,  # seconds
     "TCP_KEEPALIVE": 20,  # seconds; the name of TCP_KEEPIDLE on macOS
@@ -104,7 +104,7 @@ class Connection:
 
 
 def keep_alive(sock: socket.socket) -> None:
-    """Let the system notice within a minute that the other host has vanished."""
+    """Let the system notice that the other host has vanished."""
     with contextlib.suppress(OSError):  # Where the system refuses, the chat works without it.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for name, value in KEEP_ALIVE.items():
@@ -148,22 +148,22 @@ class State(NamedTuple):
         return self.game is not None and not self.game.is_over
 
     @property
-    def can_be_declined(self) -> bool:
+    def game_is_new(self) -> bool:
         """Whether a game is on, still without a move."""
         return self.game == Game()
 
     @property
-    def choices(self) -> str:
+    def choices_text(self) -> str:
         """What may be said in a game, in words for the person."""
-        return "1 to 9, or resign to decline" if self.can_be_declined else "1 to 9, or resign"
+        return "1 to 9, or resign to decline" if self.game_is_new else "1 to 9, or resign"
 
     def interpret(self, typed: str) -> str:
-        """Return the text a typed line stands for; raise ProtocolError for an unknown command."""
+        """Return the text that a typed line stands for; may raise ProtocolError."""
         command = typed.strip().lower()
         commands = (QUIT, RESIGN) if self.game_is_on else (QUIT, PLAY)
         if command in commands:
             return command
-        if self.game_is_on:  # One space parts a move from its words. after() refuses all else.
+        if self.game_is_on:  # after() wants one space after the move. It refuses what is no move.
             return " ".join(typed.split(maxsplit=1))
         if typed.startswith("/"):
             raise ProtocolError("there is no such command; a blank in front sends it as text")
@@ -183,14 +183,14 @@ class State(NamedTuple):
             if text == PLAY:
                 game = Game()  # Whoever hears it has the next turn, and so the first move, as X.
         elif text == RESIGN:
-            if not self.can_be_declined:
+            if not self.game_is_new:
                 score = score.plus(OTHER[speaker])
             game = None
         else:
             move, _, _ = text.partition(" ")
             if move not in map(str, SQUARES):
                 raise ProtocolError(
-                    f"in a game, only {self.choices}; words may follow a move: 5 take that"
+                    f'in a game, only {self.choices_text}; words may follow a move, as "5 take that"'
                 )
             game = game.play(int(move))
             if game.is_over:
@@ -206,13 +206,14 @@ def game_news(before: State, after: State, me: str) -> list[str]:
     counts = after.score._asdict()
     score = f"You {counts[me]}, {peer} {counts[peer]}, drawn {counts[DRAWN]}"
     if game is None:
-        if before.can_be_declined:
+        if before.game_is_new:
             return ["You declined the game." if i_spoke else f"The {peer} declined the game."]
         return ["You lose: you resigned." if i_spoke else f"You win: the {peer} resigned.", score]
     if not game.is_over:
-        peer_moves = f"You are {OTHER_MARK[game.to_move]}: the {peer}'s move."
-        you_move = f"You are {game.to_move}: your move ({after.choices})."
-        return [str(game), peer_moves if i_spoke else you_move]
+        turn = f"You are {OTHER_MARK[game.to_move]}: the {peer}'s move."
+        if not i_spoke:
+            turn = f"You are {game.to_move}: your move ({after.choices_text})."
+        return [str(game), turn]
     if game.winner is None:
         return [str(game), "Draw.", score]
     line = ", ".join(map(str, game.winning_squares))
@@ -223,7 +224,9 @@ def game_news(before: State, after: State, me: str) -> list[str]:
 # 3. One end of the chat: it speaks a turn, it hears a turn.
 
 PROMPT = "Enter Input > "
-WAIT_SECONDS = 1  # On Windows, Ctrl-C cannot interrupt a wait. So hear() and accept() take steps.
+WAIT_SECONDS = (
+    1  # On Windows, Ctrl-C cannot interrupt a wait, so hear() and accept() repeat short ones.
+)
 HINT = "/q quits, play starts a game, /help lists more"
 NOT_SENT = "Your last line was not sent."
 CLIENT_ADVICE = "is server.py running there, or busy with another client?"
@@ -234,9 +237,9 @@ play    starts a game of tic-tac-toe
 1 to 9  takes that square; words may follow
 resign  declines a game or, later, loses it
 Ctrl-C  quits, also while you wait
-Text without a / in front is sent, unless a game is on."""
+With no game on, text without a / in front is sent."""
 
-# Commands for this end alone, which are not sent. Each function returns the text to show.
+# Commands for this end alone: their functions give what is shown, and nothing is sent.
 LOCAL_COMMANDS = {"/help": lambda: HELP_TEXT}
 
 # Control characters (C0, DEL, C1) begin the sequences that change a terminal. Some of them, and two
@@ -267,9 +270,9 @@ class Chat:
         self._me, self._peer = me, OTHER[me]
         self._ask, self._show = ask, show
         self._state = State()
-        self._has_spoken = self._has_heard = False
-        self.has_begun = me == CLIENT
-        """Whether the chat has begun: for the server, not before it has heard a valid message."""
+        self._has_spoken = False
+        self.has_heard = False
+        """Whether a valid message has been heard."""
 
     def speak(self) -> bool:
         """Ask until a line is sent or the chat ends; return whether the chat goes on."""
@@ -279,14 +282,14 @@ class Chat:
             typed = self._ask(PROMPT)
             command = typed.strip().lower()
             if self._connection.has_input():
-                # In this turn the peer can only have quit, or have gone, or have broken the rules.
+                # It is not the peer's turn, so it has quit, is gone or broke the rules: the chat ends.
                 if command not in ("", QUIT, *LOCAL_COMMANDS):
                     self._show(NOT_SENT)
-                return self._hear()
+                return self._receive_message()
             if command in LOCAL_COMMANDS:
                 self._show(LOCAL_COMMANDS[command]())
             elif command:
-                self._say(typed)
+                self._send_message(typed)
         return self._state.turn is not None
 
     def hear(self) -> bool:
@@ -294,7 +297,7 @@ class Chat:
         self._show(f"Waiting for the {self._peer}...")
         while not self._connection.has_input(WAIT_SECONDS):
             pass
-        return self._hear()
+        return self._receive_message()
 
     def close(self) -> None:
         """Say QUIT, unless one of the two has said it, and close the connection."""
@@ -303,7 +306,7 @@ class Chat:
                 self._connection.send(QUIT)
         self._connection.close()
 
-    def _say(self, typed: str) -> None:
+    def _send_message(self, typed: str) -> None:
         try:
             text = self._state.interpret(typed)
             after = self._state.after(self._me, text)
@@ -317,7 +320,7 @@ class Chat:
             self._has_spoken = True
             self._advance(after)
 
-    def _hear(self) -> bool:
+    def _receive_message(self) -> bool:
         try:
             text = self._connection.receive()
             after = self._state.after(self._peer, text)
@@ -325,7 +328,7 @@ class Chat:
             raise ChatError(f"the {self._peer} broke the rules: {why}") from why
         except (EOFError, OSError) as error:
             raise self._lost_connection_error() from error
-        self._has_heard = self.has_begun = True
+        self.has_heard = True
         if text == QUIT:
             self._show(f"The {self._peer} quit.")
         elif text == PLAY:
@@ -344,7 +347,7 @@ class Chat:
         sentence = f"the connection to the {self._peer} was lost"
         if self._has_spoken and self._state.turn == self._peer:
             sentence += "; your last line may not have arrived"
-        if self._me == CLIENT and not self._has_heard:
+        if self._me == CLIENT and not self.has_heard:
             sentence += f"; {CLIENT_ADVICE}"
         return ChatError(sentence)
 
@@ -361,7 +364,7 @@ def show(line: str, stream: TextIO | None = None) -> None:
         print(line, file=output, flush=True)
     except OSError:
         with contextlib.suppress(OSError):
-            output.close()  # Or Python would flush it again at its exit, and complain.
+            output.close()  # Otherwise Python flushes it again at its exit, and complains.
         raise
 
 
@@ -380,30 +383,29 @@ def ask(prompt: str) -> str:
         show("")  # The cursor stands after the prompt.
         return QUIT
     if not sys.stdin.isatty():
-        show(line.translate(ESCAPES))  # On a terminal, it stands there already.
+        show(line.translate(ESCAPES))  # A terminal has shown it already.
     return line
 
 
 @contextlib.contextmanager
 def open_chat(sock: socket.socket, me: str) -> Iterator[Chat]:
-    """Give a chat over ``sock``; then close it and, if it has begun, discard what was typed."""
+    """Give a chat over ``sock``; then close it, and discard what was typed and not read."""
     keep_alive(sock)
     chat = Chat(Connection(sock), me, ask, show)
     try:
         yield chat
     finally:
         chat.close()
-        if chat.has_begun:
-            discard_typed()
+        discard_typed()
 
 
 def discard_typed() -> None:
-    """Discard what was typed and not taken; the shell would run it."""
+    """Discard typed input that was not read, or the shell would run it."""
     # ImportError: Windows has no termios. OSError: there is no terminal.
     with contextlib.suppress(ImportError, OSError):
         import termios
 
-        # What is typed is for the program in the foreground.
+        # In the background, the input is not for this program.
         if os.tcgetpgrp(0) == os.getpgrp():
             termios.tcflush(0, termios.TCIFLUSH)
 
@@ -422,7 +424,7 @@ def connection_error(what: str, host: str, error: OSError | UnicodeError, advice
 
 
 def parse_arguments(description: str, lowest_port: int) -> tuple[str, int]:
-    """Return the host and port of the command line, or exit with status 2."""
+    """Return the host and port of the command line, or exit."""
     parser = ArgumentParser(description=description, formatter_class=ArgumentDefaultsHelpFormatter)
     parser.add_argument("--host", default="127.0.0.1", help="name, IPv4 or IPv6 address")
     ports = f"{lowest_port} to 65535"
@@ -456,7 +458,7 @@ def run(program: Callable[[str, int], None], description: str, lowest_port: int)
         prepare_streams()
         program(host, port)
     except KeyboardInterrupt:
-        with contextlib.suppress(OSError):  # Ctrl-C may have ended the reader of a pipe, too.
+        with contextlib.suppress(OSError):  # Ctrl-C may also have ended the program behind a pipe.
             show("")  # The cursor stands after the prompt or ^C.
         return 130  # what shells report after Ctrl-C
     except ChatError as error:

@@ -24,7 +24,7 @@ def serve(host: str, port: int) -> None:
         protocol.show("Whoever reaches this port first takes the seat; nothing is encrypted.")
     port = listener.getsockname()[1]  # If it was 0, the system has chosen one.
     while not chat_with_client(listener):
-        listener = listen(host, port)  # The last one was closed when somebody connected.
+        listener = listen(host, port)  # accept() has closed the last one.
 
 
 def chat_with_client(listener: socket.socket) -> bool:
@@ -41,10 +41,10 @@ def chat_with_client(listener: socket.socket) -> bool:
             while chat.hear() and chat.speak():
                 pass
         except ChatError as error:
-            if chat.has_begun:
+            if chat.has_heard:
                 raise
             protocol.report(error)
-        return chat.has_begun
+        return chat.has_heard
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -53,6 +53,7 @@ def listen(host: str, port: int) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         # create_server() alone would lose the scope of an address like fe80::1%eth0.
         *_, address = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)[0]
+        # With dual_stack, "::" takes IPv4 clients, too.
         dual_stack = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
         return socket.create_server(address, family=family, dualstack_ipv6=dual_stack)
     except (OSError, UnicodeError) as error:  # UnicodeError: no host can have such a name.
@@ -61,12 +62,12 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def accept(listener: socket.socket) -> tuple[socket.socket, str]:
-    """Accept one client, and close the listener; return the socket to it, and its address."""
+    """Accept one client, and close the listener; return the client's socket and address."""
     with listener:  # Once it is closed, the system refuses other clients.
         while not select.select([listener], [], [], WAIT_SECONDS)[0]:
             pass
         sock, _ = listener.accept()
-    return sock, protocol.address_text(sock.getpeername())  # accept() may give none on macOS.
+    return sock, protocol.address_text(sock.getpeername())  # accept()'s can be empty on macOS.
 
 
 if __name__ == "__main__":

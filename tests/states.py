@@ -5,7 +5,7 @@ import functools
 from protocol import ProtocolError, State
 from tictactoe import IllegalMove
 
-ONLY = "in a game, only 1 to 9, or resign; words may follow a move: 5 take that"
+ONLY = 'in a game, only 1 to 9, or resign; words may follow a move, as "5 take that"'
 TRIED = ["play", "resign", "hello", "", "0", "/q", *"123456789", "5 a remark", "10"]
 
 

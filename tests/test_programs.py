@@ -102,15 +102,6 @@ class TypingTest(TerminalTest):
             server.until(f"Client: {text}\n")
             client.until(f"{text}\n")
 
-    def test_a_line_typed_early_outlives_a_stranger(self):
-        server, port = self.start_server()
-        server.type_early("early\n")
-        socket.create_connection(("127.0.0.1", int(port))).close()
-        server.until("server.py: error: the connection to the client was lost\n")
-        client = self.start("client.py", "--port", port)
-        client.type("x")
-        client.until("Server: early\n")
-
     def test_what_was_typed_and_not_taken_does_not_reach_the_shell(self):
         for tee in ("", "| cat"):
             server, port = self.start_server()

@@ -88,7 +88,7 @@ class ReadmeTest(ProgramTest):
 
         def name(state):
             if state.turn and state.game_is_on:
-                return "invited" if state.can_be_declined else "game"
+                return "invited" if state.game_is_new else "game"
             return "chat" if state.turn else "end"
 
         arrows = set()
