@@ -24,8 +24,7 @@ MAX_MESSAGE_BYTES = 4096  # Without a limit, a header could announce 4 GiB.
 HEADER = struct.Struct(">I")  # ">": big-endian, "I": unsigned, 4 bytes
 
 # After 20 seconds of silence the system sends a probe every 5 seconds, and gives up after 5 probes
-# without an answer. On Linux, TCP_USER_TIMEOUT replaces that count: it gives up after 45 seconds,
-# also if data is not acknowledged.
+# without answer. On Linux, TCP_USER_TIMEOUT replaces that count, and limits unanswered data, too.
 KEEP_ALIVE = {
     "TCP_KEEPIDLE": 20,  # seconds
     "TCP_KEEPALIVE": 20,  # seconds; the name of TCP_KEEPIDLE on macOS
@@ -153,7 +152,7 @@ class State(NamedTuple):
         return self.game == Game()
 
     @property
-    def choices_text(self) -> str:
+    def choice_text(self) -> str:
         """What may be said in a game, in words for the person."""
         return "1 to 9, or resign to decline" if self.game_is_new else "1 to 9, or resign"
 
@@ -190,7 +189,7 @@ class State(NamedTuple):
             move, _, _ = text.partition(" ")
             if move not in map(str, SQUARES):
                 raise ProtocolError(
-                    f'in a game, only {self.choices_text}; words may follow a move, as "5 take that"'
+                    f'in a game, only {self.choice_text}; words may follow a move, as "5 take that"'
                 )
             game = game.play(int(move))
             if game.is_over:
@@ -212,7 +211,7 @@ def game_news(before: State, after: State, me: str) -> list[str]:
     if not game.is_over:
         turn = f"You are {OTHER_MARK[game.to_move]}: the {peer}'s move."
         if not i_spoke:
-            turn = f"You are {game.to_move}: your move ({after.choices_text})."
+            turn = f"You are {game.to_move}: your move ({after.choice_text})."
         return [str(game), turn]
     if game.winner is None:
         return [str(game), "Draw.", score]
@@ -224,9 +223,7 @@ def game_news(before: State, after: State, me: str) -> list[str]:
 # 3. One end of the chat: it speaks a turn, it hears a turn.
 
 PROMPT = "Enter Input > "
-WAIT_SECONDS = (
-    1  # On Windows, Ctrl-C cannot interrupt a wait, so hear() and accept() repeat short ones.
-)
+WAIT_SECONDS = 1  # Windows: Ctrl-C cannot interrupt a wait, so two waits repeat short ones.
 HINT = "/q quits, play starts a game, /help lists more"
 NOT_SENT = "Your last line was not sent."
 CLIENT_ADVICE = "is server.py running there, or busy with another client?"
@@ -282,7 +279,7 @@ class Chat:
             typed = self._ask(PROMPT)
             command = typed.strip().lower()
             if self._connection.has_input():
-                # It is not the peer's turn, so it has quit, is gone or broke the rules: the chat ends.
+                # It is not the peer's turn: it has quit, is gone or broke the rules. The chat ends.
                 if command not in ("", QUIT, *LOCAL_COMMANDS):
                     self._show(NOT_SENT)
                 return self._receive_message()

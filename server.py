@@ -53,8 +53,7 @@ def listen(host: str, port: int) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         # create_server() alone would lose the scope of an address like fe80::1%eth0.
         *_, address = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)[0]
-        # With dual_stack, "::" takes IPv4 clients, too.
-        dual_stack = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
+        dual_stack = family == socket.AF_INET6 and socket.has_dualstack_ipv6()  # "::" takes IPv4.
         return socket.create_server(address, family=family, dualstack_ipv6=dual_stack)
     except (OSError, UnicodeError) as error:  # UnicodeError: no host can have such a name.
         advice = "choose another --port or --host"
