@@ -223,7 +223,7 @@ def game_news(before: State, after: State, me: str) -> list[str]:
 # 3. One end of the chat: it speaks a turn, it hears a turn.
 
 PROMPT = "Enter Input > "
-WAIT_SECONDS = 1  # Windows: Ctrl-C cannot interrupt a wait, so two waits repeat short ones.
+WAIT_SECONDS = 1  # Windows: Ctrl-C cannot interrupt a wait, so hear() and accept() wait in steps.
 HINT = "/q quits, play starts a game, /help lists more"
 NOT_SENT = "Your last line was not sent."
 CLIENT_ADVICE = "is server.py running there, or busy with another client?"
