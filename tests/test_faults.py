@@ -1,5 +1,6 @@
 """Every fault of the contract, made to happen to the real programs."""
 
+import io
 import os
 import re
 import shutil
@@ -258,7 +259,7 @@ class OutputTest(ProgramTest):
 
     def test_ctrl_c_ends_both_sides_of_a_pipe(self):
         """As in ``client.py | tee``: there, the line under ^C can be read by nobody."""
-        with mock.patch("sys.argv", ["client.py"]), mock.patch("sys.stdin"):
+        with mock.patch("sys.argv", ["client.py"]), mock.patch("sys.stdin", io.StringIO()):
             quitting = mock.Mock(side_effect=KeyboardInterrupt)
             output = mock.Mock(**{"write.side_effect": BrokenPipeError})
             with mock.patch("sys.stdout", output):
