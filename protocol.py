@@ -24,7 +24,7 @@ MAX_MESSAGE_BYTES = 4096  # Without a limit, a header could announce 4 GiB.
 HEADER = struct.Struct(">I")  # ">": big-endian, "I": unsigned, 4 bytes
 
 # After 20 seconds of silence the system sends a probe every 5 seconds, and gives up after 5 probes
-# without answer. On Linux, TCP_USER_TIMEOUT replaces that count, and limits unanswered data, too.
+# without answer. On Linux, TCP_USER_TIMEOUT replaces that count, and limits unacknowledged data.
 KEEP_ALIVE = {
     "TCP_KEEPIDLE": 20,  # seconds
     "TCP_KEEPALIVE": 20,  # seconds; the name of TCP_KEEPIDLE on macOS
@@ -95,7 +95,7 @@ class Connection:
     def close(self) -> None:
         """Close the socket."""
         # Closing a socket with unread input resets the connection, and what was sent last can be
-        # lost. So the input is read first, up to 1 MB, which is far more than the rules allow.
+        # lost. So the input is read first, up to 1 MB, far more than the rules let a peer send.
         with contextlib.suppress(OSError):
             if select.select([self._sock], [], [], 0)[0]:
                 self._sock.recv(1_000_000)
@@ -115,7 +115,7 @@ def keep_alive(sock: socket.socket) -> None:
 
 CLIENT, SERVER, DRAWN = "client", "server", "drawn"
 OTHER = {CLIENT: SERVER, SERVER: CLIENT}
-QUIT, PLAY, RESIGN = "/q", "play", "resign"
+QUIT, INVITE, RESIGN = "/q", "play", "resign"
 
 
 class Score(NamedTuple):
@@ -153,16 +153,16 @@ class State(NamedTuple):
 
     @property
     def choice_text(self) -> str:
-        """What may be said in a game, in words for the person."""
+        """What to type in a game, as text to show."""
         return "1 to 9, or resign to decline" if self.game_is_new else "1 to 9, or resign"
 
     def interpret(self, typed: str) -> str:
         """Return the text that a typed line stands for; may raise ProtocolError."""
         command = typed.strip().lower()
-        commands = (QUIT, RESIGN) if self.game_is_on else (QUIT, PLAY)
+        commands = (QUIT, RESIGN) if self.game_is_on else (QUIT, INVITE)
         if command in commands:
             return command
-        if self.game_is_on:  # after() wants one space after the move. It refuses what is no move.
+        if self.game_is_on:  # A move, one space, words; after() refuses anything else.
             return " ".join(typed.split(maxsplit=1))
         if typed.startswith("/"):
             raise ProtocolError("there is no such command; a blank in front sends it as text")
@@ -179,7 +179,7 @@ class State(NamedTuple):
             raise ProtocolError("it spoke out of turn")
         game, score = self.game, self.score
         if game is None or game.is_over:
-            if text == PLAY:
+            if text == INVITE:
                 game = Game()  # Whoever hears it has the next turn, and so the first move, as X.
         elif text == RESIGN:
             if not self.game_is_new:
@@ -209,8 +209,9 @@ def game_news(before: State, after: State, me: str) -> list[str]:
             return ["You declined the game." if i_spoke else f"The {peer} declined the game."]
         return ["You lose: you resigned." if i_spoke else f"You win: the {peer} resigned.", score]
     if not game.is_over:
-        turn = f"You are {OTHER_MARK[game.to_move]}: the {peer}'s move."
-        if not i_spoke:
+        if i_spoke:
+            turn = f"You are {OTHER_MARK[game.to_move]}: the {peer}'s move."
+        else:
             turn = f"You are {game.to_move}: your move ({after.choice_text})."
         return [str(game), turn]
     if game.winner is None:
@@ -223,7 +224,7 @@ def game_news(before: State, after: State, me: str) -> list[str]:
 # 3. One end of the chat: it speaks a turn, it hears a turn.
 
 PROMPT = "Enter Input > "
-WAIT_SECONDS = 1  # Windows: Ctrl-C cannot interrupt a wait, so hear() and accept() wait in steps.
+WAIT_SECONDS = 1  # Windows: Ctrl-C cannot interrupt a wait, so both programs wait in steps.
 HINT = "/q quits, play starts a game, /help lists more"
 NOT_SENT = "Your last line was not sent."
 CLIENT_ADVICE = "is server.py running there, or busy with another client?"
@@ -236,7 +237,7 @@ resign  declines a game or, later, loses it
 Ctrl-C  quits, also while you wait
 With no game on, text without a / in front is sent."""
 
-# Commands for this end alone: their functions give what is shown, and nothing is sent.
+# Commands that are not sent, and what works out the text to show when one is typed.
 LOCAL_COMMANDS = {"/help": lambda: HELP_TEXT}
 
 # Control characters (C0, DEL, C1) begin the sequences that change a terminal. Some of them, and two
@@ -258,8 +259,8 @@ class ChatError(Exception):
 class Chat:
     """One end of the chat: it speaks a turn and hears a turn over a connection.
 
-    ``me`` is CLIENT or SERVER. ``ask`` returns the line typed at the prompt that it is given;
-    ``show`` prints a line. Raises ChatError if the connection is lost or the peer breaks the rules.
+    ``me`` is CLIENT or SERVER. ``ask(prompt)`` returns a typed line; ``show(line)`` prints one.
+    Raises ChatError if the connection is lost or the peer breaks the rules.
     """
 
     def __init__(self, connection: Connection, me: str, ask: Ask, show: Show) -> None:
@@ -279,7 +280,7 @@ class Chat:
             typed = self._ask(PROMPT)
             command = typed.strip().lower()
             if self._connection.has_input():
-                # It is not the peer's turn: it has quit, is gone or broke the rules. The chat ends.
+                # Input out of turn: the peer has quit, is gone or broke the rules. The chat ends.
                 if command not in ("", QUIT, *LOCAL_COMMANDS):
                     self._show(NOT_SENT)
                 return self._receive_message()
@@ -328,7 +329,7 @@ class Chat:
         self.has_heard = True
         if text == QUIT:
             self._show(f"The {self._peer} quit.")
-        elif text == PLAY:
+        elif text == INVITE:
             self._show(f"The {self._peer} invites you to tic-tac-toe.")
         else:
             self._show(f"{self._peer.capitalize()}: {text.translate(ESCAPES)}")
@@ -368,7 +369,7 @@ def show(line: str, stream: TextIO | None = None) -> None:
 def report(error: object) -> None:
     """Print an error, after the program's name, as one line on standard error."""
     line = f"{os.path.basename(sys.argv[0])}: error: {error}"
-    with contextlib.suppress(OSError, ValueError):  # Perhaps nobody can read it any more.
+    with contextlib.suppress(OSError, ValueError):  # Broken, or closed by show() before.
         show(line.translate(ESCAPES), sys.stderr)
 
 
@@ -380,7 +381,7 @@ def ask(prompt: str) -> str:
         show("")  # The cursor stands after the prompt.
         return QUIT
     if not sys.stdin.isatty():
-        show(line.translate(ESCAPES))  # A terminal has shown it already.
+        show(line.translate(ESCAPES))  # Only a terminal shows what is typed.
     return line
 
 
@@ -455,7 +456,7 @@ def run(program: Callable[[str, int], None], description: str, lowest_port: int)
         prepare_streams()
         program(host, port)
     except KeyboardInterrupt:
-        with contextlib.suppress(OSError):  # Ctrl-C may also have ended the program behind a pipe.
+        with contextlib.suppress(OSError):  # Ctrl-C may also have ended the reader of a pipe.
             show("")  # The cursor stands after the prompt or ^C.
         return 130  # what shells report after Ctrl-C
     except ChatError as error:

@@ -53,7 +53,7 @@ def listen(host: str, port: int) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         # create_server() alone would lose the scope of an address like fe80::1%eth0.
         *_, address = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)[0]
-        dual_stack = family == socket.AF_INET6 and socket.has_dualstack_ipv6()  # "::" takes IPv4.
+        dual_stack = family == socket.AF_INET6 and socket.has_dualstack_ipv6()  # IPv4 on "::", too
         return socket.create_server(address, family=family, dualstack_ipv6=dual_stack)
     except (OSError, UnicodeError) as error:  # UnicodeError: no host can have such a name.
         advice = "choose another --port or --host"
@@ -66,7 +66,8 @@ def accept(listener: socket.socket) -> tuple[socket.socket, str]:
         while not select.select([listener], [], [], WAIT_SECONDS)[0]:
             pass
         sock, _ = listener.accept()
-    return sock, protocol.address_text(sock.getpeername())  # accept()'s can be empty on macOS.
+    # If the client has left, accept() gives no address on macOS, and getpeername() raises OSError.
+    return sock, protocol.address_text(sock.getpeername())
 
 
 if __name__ == "__main__":
