@@ -24,7 +24,8 @@ MAX_MESSAGE_BYTES = 4096  # Without a limit, a header could announce 4 GiB.
 HEADER = struct.Struct(">I")  # ">": big-endian, "I": unsigned, 4 bytes
 
 # After 20 seconds of silence the system sends a probe every 5 seconds, and gives up after 5 probes
-# without answer. On Linux, TCP_USER_TIMEOUT replaces that count, and limits unacknowledged data.
+# without answer. On Linux, TCP_USER_TIMEOUT replaces that count, and sent data, too, must be
+# acknowledged in that time.
 KEEP_ALIVE = {
     "TCP_KEEPIDLE": 20,  # seconds
     "TCP_KEEPALIVE": 20,  # seconds; the name of TCP_KEEPIDLE on macOS
@@ -126,7 +127,7 @@ class Score(NamedTuple):
     drawn: int = 0
 
     def plus(self, result: str) -> Score:
-        """Return the score after one more game: its winner, CLIENT or SERVER, or DRAWN."""
+        """Return the score after a game with this result: its winner, or DRAWN."""
         counts = self._asdict()
         counts[result] += 1
         return Score(**counts)
@@ -210,10 +211,10 @@ def game_news(before: State, after: State, me: str) -> list[str]:
         return ["You lose: you resigned." if i_spoke else f"You win: the {peer} resigned.", score]
     if not game.is_over:
         if i_spoke:
-            turn = f"You are {OTHER_MARK[game.to_move]}: the {peer}'s move."
+            news = f"You are {OTHER_MARK[game.to_move]}: the {peer}'s move."
         else:
-            turn = f"You are {game.to_move}: your move ({after.choice_text})."
-        return [str(game), turn]
+            news = f"You are {game.to_move}: your move ({after.choice_text})."
+        return [str(game), news]
     if game.winner is None:
         return [str(game), "Draw.", score]
     line = ", ".join(map(str, game.winning_squares))
@@ -224,7 +225,7 @@ def game_news(before: State, after: State, me: str) -> list[str]:
 # 3. One end of the chat: it speaks a turn, it hears a turn.
 
 PROMPT = "Enter Input > "
-WAIT_SECONDS = 1  # Windows: Ctrl-C cannot interrupt a wait, so both programs wait in steps.
+WAIT_SECONDS = 1  # On Windows, Ctrl-C cannot interrupt select(), so it is called in steps.
 HINT = "/q quits, play starts a game, /help lists more"
 NOT_SENT = "Your last line was not sent."
 CLIENT_ADVICE = "is server.py running there, or busy with another client?"
@@ -237,8 +238,8 @@ resign  declines a game or, later, loses it
 Ctrl-C  quits, also while you wait
 With no game on, text without a / in front is sent."""
 
-# Commands that are not sent, and what works out the text to show when one is typed.
-LOCAL_COMMANDS = {"/help": lambda: HELP_TEXT}
+# Commands that are not sent, and the text that each shows.
+LOCAL_COMMANDS = {"/help": HELP_TEXT}
 
 # Control characters (C0, DEL, C1) begin the sequences that change a terminal. Some of them, and two
 # separators, break the line, so that a message could imitate a prompt.
@@ -259,7 +260,7 @@ class ChatError(Exception):
 class Chat:
     """One end of the chat: it speaks a turn and hears a turn over a connection.
 
-    ``me`` is CLIENT or SERVER. ``ask(prompt)`` returns a typed line; ``show(line)`` prints one.
+    ``me`` is CLIENT or SERVER. ``ask(prompt)`` returns a typed line; ``show(text)`` prints a text.
     Raises ChatError if the connection is lost or the peer breaks the rules.
     """
 
@@ -285,7 +286,7 @@ class Chat:
                     self._show(NOT_SENT)
                 return self._receive_message()
             if command in LOCAL_COMMANDS:
-                self._show(LOCAL_COMMANDS[command]())
+                self._show(LOCAL_COMMANDS[command])
             elif command:
                 self._send_message(typed)
         return self._state.turn is not None
@@ -355,11 +356,11 @@ class Chat:
 DEFAULT_PORT = 3720  # Any number from 1024 on would do; those below need special rights.
 
 
-def show(line: str, stream: TextIO | None = None) -> None:
-    """Print a line at once, on standard output if no stream is given; raise OSError if it fails."""
+def show(text: str, stream: TextIO | None = None) -> None:
+    """Print a text at once, on standard output if no stream is given; raise OSError if it fails."""
     output = stream or sys.stdout
     try:
-        print(line, file=output, flush=True)
+        print(text, file=output, flush=True)
     except OSError:
         with contextlib.suppress(OSError):
             output.close()  # Otherwise Python flushes it again at its exit, and complains.
@@ -414,7 +415,7 @@ def address_text(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def connection_error(what: str, host: str, error: OSError | UnicodeError, advice: str) -> ChatError:
+def start_error(what: str, host: str, error: OSError | UnicodeError, advice: str) -> ChatError:
     """Return the error that tells what failed and why, and gives advice."""
     if isinstance(error, (socket.gaierror, UnicodeError)):
         return ChatError(f"cannot find the host {host}; check --host")
@@ -450,13 +451,15 @@ def prepare_streams() -> None:
 
 
 def run(program: Callable[[str, int], None], description: str, lowest_port: int) -> int:
-    """Run a program on the host and port of its command line; return its exit status."""
+    """Run a program with the host and port of its command line; return its exit status."""
     try:
         host, port = parse_arguments(description, lowest_port)
         prepare_streams()
         program(host, port)
     except KeyboardInterrupt:
-        with contextlib.suppress(OSError):  # Ctrl-C may also have ended the reader of a pipe.
+        with contextlib.suppress(
+            OSError, ValueError
+        ):  # Ctrl-C may also have ended the reader of a pipe.
             show("")  # The cursor stands after the prompt or ^C.
         return 130  # what shells report after Ctrl-C
     except ChatError as error:

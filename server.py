@@ -20,7 +20,7 @@ def serve(host: str, port: int) -> None:
     listener = listen(host, port)
     address = protocol.address_text(listener.getsockname())
     protocol.show(f"Listening on {address}")
-    if not address.startswith(("127.", "[::1]")):  # Other machines do not reach these.
+    if not address.startswith(("127.", "[::1]")):  # Only this machine reaches those.
         protocol.show("Whoever reaches this port first takes the seat; nothing is encrypted.")
     port = listener.getsockname()[1]  # If it was 0, the system has chosen one.
     while not chat_with_client(listener):
@@ -57,7 +57,7 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server(address, family=family, dualstack_ipv6=dual_stack)
     except (OSError, UnicodeError) as error:  # UnicodeError: no host can have such a name.
         advice = "choose another --port or --host"
-        raise protocol.connection_error("cannot listen", host, error, advice) from error
+        raise protocol.start_error("cannot listen", host, error, advice) from error
 
 
 def accept(listener: socket.socket) -> tuple[socket.socket, str]:
