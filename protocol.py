@@ -24,8 +24,7 @@ MAX_MESSAGE_BYTES = 4096  # Without a limit, a header could announce 4 GiB.
 HEADER = struct.Struct(">I")  # ">": big-endian, "I": unsigned, 4 bytes
 
 # After 20 seconds of silence the system sends a probe every 5 seconds, and gives up after 5 probes
-# without answer. On Linux, TCP_USER_TIMEOUT replaces that count, and sent data, too, must be
-# acknowledged in that time.
+# without answer. On Linux, TCP_USER_TIMEOUT replaces that count; sent data must be answered, too.
 KEEP_ALIVE = {
     "TCP_KEEPIDLE": 20,  # seconds
     "TCP_KEEPALIVE": 20,  # seconds; the name of TCP_KEEPIDLE on macOS
@@ -457,9 +456,7 @@ def run(program: Callable[[str, int], None], description: str, lowest_port: int)
         prepare_streams()
         program(host, port)
     except KeyboardInterrupt:
-        with contextlib.suppress(
-            OSError, ValueError
-        ):  # Ctrl-C may also have ended the reader of a pipe.
+        with contextlib.suppress(OSError):  # Ctrl-C may also have ended the reader of a pipe.
             show("")  # The cursor stands after the prompt or ^C.
         return 130  # what shells report after Ctrl-C
     except ChatError as error:
