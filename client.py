@@ -34,7 +34,7 @@ def connect(host: str, port: int) -> tuple[socket.socket, str]:
         return sock, protocol.address_text(sock.getpeername())
     except (OSError, UnicodeError) as error:  # UnicodeError: no host can have such a name.
         what = f"cannot connect to {host} port {port}"
-        raise protocol.start_error(what, host, error, protocol.CLIENT_ADVICE) from error
+        raise protocol.startup_error(what, host, error, protocol.CLIENT_ADVICE) from error
 
 
 if __name__ == "__main__":

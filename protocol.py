@@ -24,7 +24,7 @@ MAX_MESSAGE_BYTES = 4096  # Without a limit, a header could announce 4 GiB.
 HEADER = struct.Struct(">I")  # ">": big-endian, "I": unsigned, 4 bytes
 
 # After 20 seconds of silence the system sends a probe every 5 seconds, and gives up after 5 probes
-# without answer. On Linux, TCP_USER_TIMEOUT replaces that count; sent data must be answered, too.
+# without answer. On Linux, TCP_USER_TIMEOUT replaces that count, also for unacknowledged data.
 KEEP_ALIVE = {
     "TCP_KEEPIDLE": 20,  # seconds
     "TCP_KEEPALIVE": 20,  # seconds; the name of TCP_KEEPIDLE on macOS
@@ -55,7 +55,7 @@ class Connection:
         """Send one message; raise ProtocolError if it is too long or not valid Unicode."""
         try:
             message = text.encode()
-        except UnicodeEncodeError as error:  # Surrogates stand for bytes that are not text.
+        except UnicodeEncodeError as error:  # Surrogates stand for bytes that are no text.
             raise ProtocolError("it holds bytes that are not text") from error
         if len(message) > MAX_MESSAGE_BYTES:
             raise ProtocolError(f"it takes {len(message)} bytes, the limit is {MAX_MESSAGE_BYTES}")
@@ -162,7 +162,7 @@ class State(NamedTuple):
         commands = (QUIT, RESIGN) if self.game_is_on else (QUIT, INVITE)
         if command in commands:
             return command
-        if self.game_is_on:  # A move, one space, words; after() refuses anything else.
+        if self.game_is_on:  # One space after the move; after() checks the rest.
             return " ".join(typed.split(maxsplit=1))
         if typed.startswith("/"):
             raise ProtocolError("there is no such command; a blank in front sends it as text")
@@ -240,7 +240,7 @@ With no game on, text without a / in front is sent."""
 # Commands that are not sent, and the text that each shows.
 LOCAL_COMMANDS = {"/help": HELP_TEXT}
 
-# Control characters (C0, DEL, C1) begin the sequences that change a terminal. Some of them, and two
+# Some control characters (C0, DEL, C1) begin sequences that change a terminal. Some, and two
 # separators, break the line, so that a message could imitate a prompt.
 CONTROLS = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
 # All Bidi_Control characters (Unicode annex 9): invisible, they reorder the text around them.
@@ -280,7 +280,7 @@ class Chat:
             typed = self._ask(PROMPT)
             command = typed.strip().lower()
             if self._connection.has_input():
-                # Input out of turn: the peer has quit, is gone or broke the rules. The chat ends.
+                # From the peer, out of turn: it has quit, is gone or broke the rules. The chat ends.
                 if command not in ("", QUIT, *LOCAL_COMMANDS):
                     self._show(NOT_SENT)
                 return self._receive_message()
@@ -345,7 +345,7 @@ class Chat:
         sentence = f"the connection to the {self._peer} was lost"
         if self._has_spoken and self._state.turn == self._peer:
             sentence += "; your last line may not have arrived"
-        if self._me == CLIENT and not self.has_heard:
+        if self._me == CLIENT and not self.has_heard:  # A tunnel connects without a server, too.
             sentence += f"; {CLIENT_ADVICE}"
         return ChatError(sentence)
 
@@ -414,8 +414,8 @@ def address_text(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def start_error(what: str, host: str, error: OSError | UnicodeError, advice: str) -> ChatError:
-    """Return the error that tells what failed and why, and gives advice."""
+def startup_error(what: str, host: str, error: OSError | UnicodeError, advice: str) -> ChatError:
+    """Return the ChatError for a failed start, with advice."""
     if isinstance(error, (socket.gaierror, UnicodeError)):
         return ChatError(f"cannot find the host {host}; check --host")
     return ChatError(f"{what}: {error.strerror or error}; {advice}")  # A timeout has no strerror.

@@ -20,7 +20,7 @@ def serve(host: str, port: int) -> None:
     listener = listen(host, port)
     address = protocol.address_text(listener.getsockname())
     protocol.show(f"Listening on {address}")
-    if not address.startswith(("127.", "[::1]")):  # Only this machine reaches those.
+    if not address.startswith(("127.", "[::1]")):  # Other machines may reach it.
         protocol.show("Whoever reaches this port first takes the seat; nothing is encrypted.")
     port = listener.getsockname()[1]  # If it was 0, the system has chosen one.
     while not chat_with_client(listener):
@@ -57,7 +57,7 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server(address, family=family, dualstack_ipv6=dual_stack)
     except (OSError, UnicodeError) as error:  # UnicodeError: no host can have such a name.
         advice = "choose another --port or --host"
-        raise protocol.start_error("cannot listen", host, error, advice) from error
+        raise protocol.startup_error("cannot listen", host, error, advice) from error
 
 
 def accept(listener: socket.socket) -> tuple[socket.socket, str]:
@@ -66,7 +66,7 @@ def accept(listener: socket.socket) -> tuple[socket.socket, str]:
         while not select.select([listener], [], [], WAIT_SECONDS)[0]:
             pass
         sock, _ = listener.accept()
-    # If the client has left, accept() gives no address on macOS, and getpeername() raises OSError.
+    # Not accept()'s address: macOS gives none if the client has left. This raises OSError.
     return sock, protocol.address_text(sock.getpeername())
 
 

@@ -46,7 +46,7 @@ class Game(NamedTuple):
 
 @cache
 def game_from(board: str) -> Game:
-    """Return the game with this board. Cached for who explores many games, as the tests do."""
+    """Return the game with this board. Cached for exploring many games, as the tests do."""
     free = tuple(square for square in SQUARES if board[square] == str(square))
     to_move = "X" if len(free) % 2 else "O"
     # Free squares hold different digits, so three equal characters are three equal marks.
