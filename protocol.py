@@ -280,7 +280,7 @@ class Chat:
             typed = self._ask(PROMPT)
             command = typed.strip().lower()
             if self._connection.has_input():
-                # From the peer, out of turn: it has quit, is gone or broke the rules. The chat ends.
+                # Out of turn, the peer has quit, is gone or broke the rules. So the chat ends.
                 if command not in ("", QUIT, *LOCAL_COMMANDS):
                     self._show(NOT_SENT)
                 return self._receive_message()
