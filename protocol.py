@@ -24,7 +24,7 @@ MAX_MESSAGE_BYTES = 4096  # Without a limit, a header could announce 4 GiB.
 HEADER = struct.Struct(">I")  # ">": big-endian, "I": unsigned, 4 bytes
 
 # After 20 seconds of silence the system sends a probe every 5 seconds, and gives up after 5 probes
-# without answer. On Linux, TCP_USER_TIMEOUT replaces that count, also for unacknowledged data.
+# without answer. On Linux, TCP_USER_TIMEOUT replaces that count, and limits the wait for an ACK.
 KEEP_ALIVE = {
     "TCP_KEEPIDLE": 20,  # seconds
     "TCP_KEEPALIVE": 20,  # seconds; the name of TCP_KEEPIDLE on macOS
@@ -55,7 +55,7 @@ class Connection:
         """Send one message; raise ProtocolError if it is too long or not valid Unicode."""
         try:
             message = text.encode()
-        except UnicodeEncodeError as error:  # Surrogates stand for bytes that are no text.
+        except UnicodeEncodeError as error:  # Input that is not text gives surrogates.
             raise ProtocolError("it holds bytes that are not text") from error
         if len(message) > MAX_MESSAGE_BYTES:
             raise ProtocolError(f"it takes {len(message)} bytes, the limit is {MAX_MESSAGE_BYTES}")
@@ -237,7 +237,7 @@ resign  declines a game or, later, loses it
 Ctrl-C  quits, also while you wait
 With no game on, text without a / in front is sent."""
 
-# Commands that are not sent, and the text that each shows.
+# Commands that are not sent, and the text that each shows. More can be added here.
 LOCAL_COMMANDS = {"/help": HELP_TEXT}
 
 # Some control characters (C0, DEL, C1) begin sequences that change a terminal. Some, and two
@@ -280,7 +280,7 @@ class Chat:
             typed = self._ask(PROMPT)
             command = typed.strip().lower()
             if self._connection.has_input():
-                # Out of turn, the peer has quit, is gone or broke the rules. So the chat ends.
+                # It is not the peer's turn: it quit, is gone or broke the rules. The chat ends.
                 if command not in ("", QUIT, *LOCAL_COMMANDS):
                     self._show(NOT_SENT)
                 return self._receive_message()
@@ -345,7 +345,7 @@ class Chat:
         sentence = f"the connection to the {self._peer} was lost"
         if self._has_spoken and self._state.turn == self._peer:
             sentence += "; your last line may not have arrived"
-        if self._me == CLIENT and not self.has_heard:  # A tunnel connects without a server, too.
+        if self._me == CLIENT and not self.has_heard:  # SSH tunnels connect without a server, too.
             sentence += f"; {CLIENT_ADVICE}"
         return ChatError(sentence)
 
@@ -369,7 +369,7 @@ def show(text: str, stream: TextIO | None = None) -> None:
 def report(error: object) -> None:
     """Print an error, after the program's name, as one line on standard error."""
     line = f"{os.path.basename(sys.argv[0])}: error: {error}"
-    with contextlib.suppress(OSError, ValueError):  # Broken, or closed by show() before.
+    with contextlib.suppress(OSError, ValueError):  # It is broken, or show() closed it.
         show(line.translate(ESCAPES), sys.stderr)
 
 

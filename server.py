@@ -66,7 +66,7 @@ def accept(listener: socket.socket) -> tuple[socket.socket, str]:
         while not select.select([listener], [], [], WAIT_SECONDS)[0]:
             pass
         sock, _ = listener.accept()
-    # Not accept()'s address: macOS gives none if the client has left. This raises OSError.
+    # If the client has left, accept() on macOS gives no address; getpeername() raises OSError.
     return sock, protocol.address_text(sock.getpeername())
 
 
