@@ -19,22 +19,20 @@ def main() -> int:
 def chat_with_server(host: str, port: int) -> None:
     """Connect, and chat until the end."""
     protocol.show("Connecting to the server... (Ctrl-C quits)")
-    sock, address = connect(host, port)
-    with protocol.open_chat(sock, CLIENT) as chat:
-        protocol.show(f"Connected to {address}")
+    with protocol.open_chat(connect(host, port), CLIENT) as chat:
         while chat.speak() and chat.hear():
             pass
 
 
-def connect(host: str, port: int) -> tuple[socket.socket, str]:
-    """Return a socket connected to the server, and the server's address; or raise ChatError."""
+def connect(host: str, port: int) -> socket.socket:
+    """Return a socket connected to the server, or raise ChatError."""
     try:
         sock = socket.create_connection((host, port), CONNECT_SECONDS)
-        sock.settimeout(None)  # The limit was for connecting.
-        return sock, protocol.address_text(sock.getpeername())
     except (OSError, UnicodeError) as error:  # UnicodeError: no host can have such a name.
         what = f"cannot connect to {host} port {port}"
-        raise protocol.startup_error(what, host, error, protocol.CLIENT_ADVICE) from error
+        raise protocol.startup_error(what, host, error, protocol.IS_SERVER_RUNNING) from error
+    sock.settimeout(None)  # The limit was for connecting.
+    return sock
 
 
 if __name__ == "__main__":

@@ -1,7 +1,4 @@
-"""What both programs share, in four parts; each part uses only those before it.
-
-They are the frame, what messages mean, one end of the chat, and the person's side.
-"""
+"""What both programs share, in four parts; each part uses only those before it."""
 
 from __future__ import annotations
 
@@ -21,30 +18,31 @@ from tictactoe import OTHER_MARK, SQUARES, Game, IllegalMove
 # 1. The frame: how a message travels.
 
 MAX_MESSAGE_BYTES = 4096  # Without a limit, a header could announce 4 GiB.
+LIMIT = f"the limit is {MAX_MESSAGE_BYTES}"
 HEADER = struct.Struct(">I")  # ">": big-endian, "I": unsigned, 4 bytes
 
-# After 20 seconds of silence the system sends a probe every 5 seconds, and gives up after 5 probes
-# without answer. On Linux, TCP_USER_TIMEOUT replaces that count, and limits the wait for an ACK.
-KEEP_ALIVE = {
-    "TCP_KEEPIDLE": 20,  # seconds
-    "TCP_KEEPALIVE": 20,  # seconds; the name of TCP_KEEPIDLE on macOS
-    "TCP_KEEPINTVL": 5,  # seconds
-    "TCP_KEEPCNT": 5,  # probes
-    "TCP_USER_TIMEOUT": (20 + 5 * 5) * 1000,  # milliseconds
+# By default, a system does not notice for hours that a silent host has vanished.
+KEEP_ALIVE_OPTIONS = {
+    "TCP_KEEPIDLE": 20,  # seconds of silence until the system asks whether the host is there
+    "TCP_KEEPALIVE": 20,  # the name of TCP_KEEPIDLE on macOS
+    "TCP_KEEPINTVL": 5,  # seconds until it asks again
+    "TCP_KEEPCNT": 5,  # questions without an answer until the connection is lost
+    "TCP_USER_TIMEOUT": 45_000,  # milliseconds until data without an answer is lost, on Linux
 }
 
 
 class ProtocolError(ValueError):
-    """A text or a frame breaks the rules; str(error) says why."""
+    """A message or a frame breaks the rules; str(error) says why."""
 
 
 class Connection:
     """Messages over a connected stream socket, each in a frame of its own.
 
     A stream has no end-of-message: what was sent with two calls can arrive as one piece, or as
-    five. So each message is sent with its length in front. A frame is the length in bytes, 0 to
-    4096, as a 4-byte unsigned big-endian integer, then that many bytes of UTF-8: "Hello" is
-    00 00 00 05 48 65 6c 6c 6f. Errors of the socket, OSErrors, are passed on.
+    five. So each message is sent with its length in front. A frame is a header and a payload: the
+    length of the payload in bytes, 0 to 4096, as a 4-byte unsigned big-endian integer, then the
+    message in UTF-8. "Hello" is 00 00 00 05 48 65 6c 6c 6f. Errors of the socket, OSErrors, are
+    passed on.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -54,82 +52,67 @@ class Connection:
     def send(self, text: str) -> None:
         """Send one message; raise ProtocolError if it is too long or not valid Unicode."""
         try:
-            message = text.encode()
+            payload = text.encode()
         except UnicodeEncodeError as error:  # Input that is not text gives surrogates.
-            raise ProtocolError("it holds bytes that are not text") from error
-        if len(message) > MAX_MESSAGE_BYTES:
-            raise ProtocolError(f"it takes {len(message)} bytes, the limit is {MAX_MESSAGE_BYTES}")
-        # In one call. With two, the system would hold the message back until the peer has
+            raise ProtocolError("the message holds bytes that are not text") from error
+        size = len(payload)
+        if size > MAX_MESSAGE_BYTES:
+            raise ProtocolError(f"the message takes {size} bytes, {LIMIT}")
+        # In one call. With two, the system would hold the payload back until the peer has
         # acknowledged the header (Nagle's algorithm).
-        self._sock.sendall(HEADER.pack(len(message)) + message)
+        self._sock.sendall(HEADER.pack(size) + payload)
 
     def receive(self) -> str:
-        """Return the next message; raise EOFError at the end, ProtocolError for a bad frame."""
+        """Return the next message; raise EOFError at the end, ProtocolError for a bad frame.
+
+        Half a frame is enough for poll() to return True; this waits for the other half.
+        """
         while len(self._received) < HEADER.size:
             self._receive_more()
-        (length,) = HEADER.unpack_from(self._received)
-        if length > MAX_MESSAGE_BYTES:
-            raise ProtocolError(f"it announced {length} bytes, the limit is {MAX_MESSAGE_BYTES}")
-        end = HEADER.size + length
+        (size,) = HEADER.unpack_from(self._received)
+        if size > MAX_MESSAGE_BYTES:
+            raise ProtocolError(f"the frame announces {size} bytes, {LIMIT}")
+        end = HEADER.size + size
         while len(self._received) < end:
             self._receive_more()
-        message, self._received = self._received[HEADER.size : end], self._received[end:]
+        payload, self._received = self._received[HEADER.size : end], self._received[end:]
         try:
-            return message.decode()
+            return payload.decode()
         except UnicodeDecodeError as error:
-            raise ProtocolError("it sent bytes that are not UTF-8") from error
+            raise ProtocolError("the frame holds bytes that are not UTF-8") from error
 
     def _receive_more(self) -> None:
         # This may bring half a frame, or more than one.
         more = self._sock.recv(HEADER.size + MAX_MESSAGE_BYTES)
         if not more and self._received:
-            raise ProtocolError("it ended inside a frame")
+            raise ProtocolError("the stream ended inside a frame")
         if not more:
             raise EOFError
         self._received += more
 
-    def has_input(self, seconds: float = 0) -> bool:
-        """Return whether anything can be read within ``seconds``, even half a frame or the end."""
-        return bool(self._received or select.select([self._sock], [], [], seconds)[0])
+    def poll(self, timeout: float = 0) -> bool:
+        """Return whether anything, or the end, can be received within ``timeout`` seconds."""
+        return bool(self._received or select.select([self._sock], [], [], timeout)[0])
 
     def close(self) -> None:
         """Close the socket."""
-        # Closing a socket with unread input resets the connection, and what was sent last can be
-        # lost. So the input is read first, up to 1 MB, far more than the rules let a peer send.
-        with contextlib.suppress(OSError):
-            if select.select([self._sock], [], [], 0)[0]:
-                self._sock.recv(1_000_000)
         self._sock.close()
 
 
-def keep_alive(sock: socket.socket) -> None:
+def set_keep_alive(sock: socket.socket) -> None:
     """Let the system notice that the other host has vanished."""
     with contextlib.suppress(OSError):  # Where the system refuses, the chat works without it.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for name, value in KEEP_ALIVE.items():
+        for name, value in KEEP_ALIVE_OPTIONS.items():
             if hasattr(socket, name):  # No system has all of them.
                 sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
-# 2. What messages mean: whose turn it is, the game, the score.
+# 2. What messages mean: whose turn it is, the game, how the games have ended.
 
 CLIENT, SERVER, DRAWN = "client", "server", "drawn"
 OTHER = {CLIENT: SERVER, SERVER: CLIENT}
 QUIT, INVITE, RESIGN = "/q", "play", "resign"
-
-
-class Score(NamedTuple):
-    """How many games the CLIENT and the SERVER have won, and how many were DRAWN."""
-
-    client: int = 0
-    server: int = 0
-    drawn: int = 0
-
-    def plus(self, result: str) -> Score:
-        """Return the score after a game with this result: its winner, or DRAWN."""
-        counts = self._asdict()
-        counts[result] += 1
-        return Score(**counts)
 
 
 class State(NamedTuple):
@@ -138,96 +121,81 @@ class State(NamedTuple):
     turn: str | None = CLIENT
     """Whose turn it is, CLIENT or SERVER; None once one of them has quit."""
     game: Game | None = None
-    """The game that is on, or was played to its end; else None."""
-    score: Score = Score()
+    """The game that is on, or the last one if it was played to its end: its board is shown."""
+    results: tuple[str, ...] = ()
+    """How each game has ended: its winner, CLIENT or SERVER, or DRAWN."""
 
     @property
     def game_is_on(self) -> bool:
         """Whether a game is being played."""
         return self.game is not None and not self.game.is_over
 
-    @property
-    def game_is_new(self) -> bool:
-        """Whether a game is on, still without a move."""
-        return self.game == Game()
-
-    @property
-    def choice_text(self) -> str:
-        """What to type in a game, as text to show."""
-        return "1 to 9, or resign to decline" if self.game_is_new else "1 to 9, or resign"
-
     def interpret(self, typed: str) -> str:
-        """Return the text that a typed line stands for; may raise ProtocolError."""
+        """Return the message that a typed line stands for; after() says whether it is legal."""
         command = typed.strip().lower()
-        commands = (QUIT, RESIGN) if self.game_is_on else (QUIT, INVITE)
-        if command in commands:
+        if command in ((QUIT, RESIGN) if self.game_is_on else (QUIT, INVITE)):
             return command
-        if self.game_is_on:  # One space after the move; after() checks the rest.
-            return " ".join(typed.split(maxsplit=1))
-        if typed.startswith("/"):
-            raise ProtocolError("there is no such command; a blank in front sends it as text")
-        return typed
+        # A move is followed by one space and the words.
+        return " ".join(typed.split(maxsplit=1)) if self.game_is_on else typed
 
     def after(self, speaker: str, text: str) -> State:
-        """Return the state after ``speaker``, CLIENT or SERVER, has said ``text``.
+        """Return the state after a message of ``speaker``, CLIENT or SERVER.
 
-        Raises ProtocolError or IllegalMove if that is against the rules.
+        Raises ProtocolError or IllegalMove if the message is against the rules.
         """
-        if text == QUIT:  # It may be said out of turn.
+        if text == QUIT:  # Legal out of turn, too: after Ctrl-C, or if the peer broke the rules.
             return self._replace(turn=None)
         if speaker != self.turn:
-            raise ProtocolError("it spoke out of turn")
-        game, score = self.game, self.score
+            raise ProtocolError("the message came out of turn")
+        game, results = self.game, self.results
         if game is None or game.is_over:
             if text == INVITE:
                 game = Game()  # Whoever hears it has the next turn, and so the first move, as X.
         elif text == RESIGN:
-            if not self.game_is_new:
-                score = score.plus(OTHER[speaker])
+            if game != Game():  # Before the first move, nobody loses.
+                results += (OTHER[speaker],)
             game = None
         else:
             move, _, _ = text.partition(" ")
             if move not in map(str, SQUARES):
-                raise ProtocolError(
-                    f'in a game, only {self.choice_text}; words may follow a move, as "5 take that"'
-                )
+                raise ProtocolError("the message is no move")
             game = game.play(int(move))
             if game.is_over:
-                score = score.plus(speaker if game.winner else DRAWN)
-        return State(OTHER[speaker], game, score)
+                results += (speaker if game.winner else DRAWN,)
+        return State(OTHER[speaker], game, results)
 
 
-def game_news(before: State, after: State, me: str) -> list[str]:
+def game_news(old: State, new: State, me: str) -> list[str]:
     """Return the lines that tell ``me``, CLIENT or SERVER, what a turn has done to the game."""
-    game, peer, i_spoke = after.game, OTHER[me], before.turn == me
-    if game == before.game:  # It was plain text, or QUIT.
+    game, peer, i_spoke = new.game, OTHER[me], old.turn == me
+    if game == old.game:  # The message was plain text, or QUIT.
         return []
-    counts = after.score._asdict()
-    score = f"You {counts[me]}, {peer} {counts[peer]}, drawn {counts[DRAWN]}"
+    won, lost, drawn = (new.results.count(result) for result in (me, peer, DRAWN))
+    score = f"You {won}, {peer} {lost}, drawn {drawn}"
     if game is None:
-        if before.game_is_new:
+        if old.game == Game():
             return ["You declined the game." if i_spoke else f"The {peer} declined the game."]
         return ["You lose: you resigned." if i_spoke else f"You win: the {peer} resigned.", score]
     if not game.is_over:
-        if i_spoke:
-            news = f"You are {OTHER_MARK[game.to_move]}: the {peer}'s move."
-        else:
-            news = f"You are {game.to_move}: your move ({after.choice_text})."
-        return [str(game), news]
+        resign = "resign to decline" if game == Game() else "resign"
+        mine = f"You are {game.to_move}: your move (1 to 9, or {resign})."
+        theirs = f"You are {OTHER_MARK[game.to_move]}: the {peer}'s move."
+        return [str(game), theirs if i_spoke else mine]
     if game.winner is None:
         return [str(game), "Draw.", score]
-    line = ", ".join(map(str, game.winning_squares))
-    result = f"You win: you have {line}." if i_spoke else f"You lose: the {peer} has {line}."
+    squares = ", ".join(map(str, game.winning_squares))
+    result = f"You win: you have {squares}." if i_spoke else f"You lose: the {peer} has {squares}."
     return [str(game), result, score]
 
 
 # 3. One end of the chat: it speaks a turn, it hears a turn.
 
 PROMPT = "Enter Input > "
-WAIT_SECONDS = 1  # On Windows, Ctrl-C cannot interrupt select(), so it is called in steps.
-HINT = "/q quits, play starts a game, /help lists more"
+WAIT_SECONDS = 1  # On Windows, Ctrl-C cannot interrupt a wait, so each wait is short.
 NOT_SENT = "Your last line was not sent."
-CLIENT_ADVICE = "is server.py running there, or busy with another client?"
+IS_SERVER_RUNNING = "is server.py running there, or busy with another client?"
+HELP = "/help"
+HINT = f"/q quits, play starts a game, {HELP} lists more"
 HELP_TEXT = """\
 /q      quits: both programs end
 /help   shows this list
@@ -235,21 +203,15 @@ play    starts a game of tic-tac-toe
 1 to 9  takes that square; words may follow
 resign  declines a game or, later, loses it
 Ctrl-C  quits, also while you wait
-With no game on, text without a / in front is sent."""
+With no game on, a line that does not begin with / is sent as text."""
 
-# Commands that are not sent, and the text that each shows. More can be added here.
-LOCAL_COMMANDS = {"/help": HELP_TEXT}
-
-# Some control characters (C0, DEL, C1) begin sequences that change a terminal. Some, and two
-# separators, break the line, so that a message could imitate a prompt.
+# A terminal obeys control characters (C0, DEL, C1). Those that break the line, as the separators
+# 2028 and 2029 do, could let a message imitate a prompt.
 CONTROLS = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
 # All Bidi_Control characters (Unicode annex 9): invisible, they reorder the text around them.
 BIDI_CONTROLS = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 # What is shown in place of these characters.
 ESCAPES = {code: chr(code).encode("unicode_escape").decode() for code in CONTROLS + BIDI_CONTROLS}
-
-Ask = Callable[[str], str]
-Show = Callable[[str], None]
 
 
 class ChatError(Exception):
@@ -259,43 +221,49 @@ class ChatError(Exception):
 class Chat:
     """One end of the chat: it speaks a turn and hears a turn over a connection.
 
-    ``me`` is CLIENT or SERVER. ``ask(prompt)`` returns a typed line; ``show(text)`` prints a text.
+    ``me`` is CLIENT or SERVER. ``ask(prompt)`` returns a typed line; ``tell(text)`` shows a text.
     Raises ChatError if the connection is lost or the peer breaks the rules.
     """
 
-    def __init__(self, connection: Connection, me: str, ask: Ask, show: Show) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        me: str,
+        ask: Callable[[str], str],
+        tell: Callable[[str], None],
+    ) -> None:
         self._connection = connection
         self._me, self._peer = me, OTHER[me]
-        self._ask, self._show = ask, show
+        self._ask, self._tell = ask, tell
         self._state = State()
-        self._has_spoken = False
-        self.has_heard = False
-        """Whether a valid message has been heard."""
+        self._has_heard = False
 
     def speak(self) -> bool:
         """Ask until a line is sent or the chat ends; return whether the chat goes on."""
-        if not self._has_spoken:
-            self._show(HINT)
         while self._state.turn == self._me:
             typed = self._ask(PROMPT)
             command = typed.strip().lower()
-            if self._connection.has_input():
-                # It is not the peer's turn: it quit, is gone or broke the rules. The chat ends.
-                if command not in ("", QUIT, *LOCAL_COMMANDS):
-                    self._show(NOT_SENT)
-                return self._receive_message()
-            if command in LOCAL_COMMANDS:
-                self._show(LOCAL_COMMANDS[command])
+            if self._connection.poll():
+                # It is not the peer's turn, so whatever came meanwhile ends the chat.
+                if command not in ("", QUIT, HELP):
+                    self._tell(NOT_SENT)
+                self._receive_message()
+            elif command == HELP:
+                self._tell(HELP_TEXT)
+            elif typed.startswith("/") and command != QUIT:
+                blank = "" if self._state.game_is_on else "; a blank in front sends it as text"
+                self._refuse(f"there is no such command{blank}")
             elif command:
                 self._send_message(typed)
         return self._state.turn is not None
 
     def hear(self) -> bool:
         """Wait for the peer's message and show it; return whether the chat goes on."""
-        self._show(f"Waiting for the {self._peer}...")
-        while not self._connection.has_input(WAIT_SECONDS):
+        self._tell(f"Waiting for the {self._peer}...")
+        while not self._connection.poll(WAIT_SECONDS):
             pass
-        return self._receive_message()
+        self._receive_message()
+        return self._state.turn is not None
 
     def close(self) -> None:
         """Say QUIT, unless one of the two has said it, and close the connection."""
@@ -305,48 +273,51 @@ class Chat:
         self._connection.close()
 
     def _send_message(self, typed: str) -> None:
+        text = self._state.interpret(typed)
         try:
-            text = self._state.interpret(typed)
-            after = self._state.after(self._me, text)
+            state = self._state.after(self._me, text)
             self._connection.send(text)
         except (ProtocolError, IllegalMove) as why:
-            self._show(f"Not sent: {why}. See /help; /q quits.")
+            self._refuse(why)
         except OSError as error:
-            self._show(NOT_SENT)
+            self._tell(NOT_SENT)
             raise self._lost_connection_error() from error
         else:
-            self._has_spoken = True
-            self._advance(after)
+            self._advance(state)
 
-    def _receive_message(self) -> bool:
+    def _refuse(self, why: object) -> None:
+        advice = "Words may follow a move: 5 take that. " if self._state.game_is_on else ""
+        self._tell(f"Not sent: {why}.\n{advice}See {HELP}; {QUIT} quits.")
+
+    def _receive_message(self) -> None:
         try:
             text = self._connection.receive()
-            after = self._state.after(self._peer, text)
+            state = self._state.after(self._peer, text)
         except (ProtocolError, IllegalMove) as why:
             raise ChatError(f"the {self._peer} broke the rules: {why}") from why
         except (EOFError, OSError) as error:
             raise self._lost_connection_error() from error
-        self.has_heard = True
+        self._has_heard = True
         if text == QUIT:
-            self._show(f"The {self._peer} quit.")
+            self._tell(f"The {self._peer} quit.")
         elif text == INVITE:
-            self._show(f"The {self._peer} invites you to tic-tac-toe.")
+            self._tell(f"The {self._peer} invites you to tic-tac-toe.")
         else:
-            self._show(f"{self._peer.capitalize()}: {text.translate(ESCAPES)}")
-        self._advance(after)
-        return after.turn is not None
+            self._tell(f"{self._peer.capitalize()}: {text.translate(ESCAPES)}")
+        self._advance(state)
 
-    def _advance(self, after: State) -> None:
-        before, self._state = self._state, after
-        for line in game_news(before, after, self._me):
-            self._show(line)
+    def _advance(self, state: State) -> None:
+        for line in game_news(self._state, state, self._me):
+            self._tell(line)
+        self._state = state
 
     def _lost_connection_error(self) -> ChatError:
         sentence = f"the connection to the {self._peer} was lost"
-        if self._has_spoken and self._state.turn == self._peer:
+        has_spoken = self._has_heard or self._me == CLIENT
+        if has_spoken and self._state.turn == self._peer:
             sentence += "; your last line may not have arrived"
-        if self._me == CLIENT and not self.has_heard:  # SSH tunnels connect without a server, too.
-            sentence += f"; {CLIENT_ADVICE}"
+        if self._me == CLIENT and not self._has_heard:  # SSH tunnels connect without a server, too.
+            sentence += f"; {IS_SERVER_RUNNING}"
         return ChatError(sentence)
 
 
@@ -361,19 +332,21 @@ def show(text: str, stream: TextIO | None = None) -> None:
     try:
         print(text, file=output, flush=True)
     except OSError:
+        # The text is still in the stream. Unless that is closed, Python tries to write it at its
+        # exit, complains, and ends with status 120.
         with contextlib.suppress(OSError):
-            output.close()  # Otherwise Python flushes it again at its exit, and complains.
+            output.close()
         raise
 
 
 def report(error: object) -> None:
     """Print an error, after the program's name, as one line on standard error."""
     line = f"{os.path.basename(sys.argv[0])}: error: {error}"
-    with contextlib.suppress(OSError, ValueError):  # It is broken, or show() closed it.
+    with contextlib.suppress(OSError, ValueError):  # It is broken, or show() has closed it.
         show(line.translate(ESCAPES), sys.stderr)
 
 
-def ask(prompt: str) -> str:
+def read_line(prompt: str) -> str:
     """Return the next line of input, or QUIT at the end of input."""
     try:
         line = input(prompt)
@@ -388,9 +361,15 @@ def ask(prompt: str) -> str:
 @contextlib.contextmanager
 def open_chat(sock: socket.socket, me: str) -> Iterator[Chat]:
     """Give a chat over ``sock``; then close it, and discard what was typed and not read."""
-    keep_alive(sock)
-    chat = Chat(Connection(sock), me, ask, show)
+    set_keep_alive(sock)
+    chat = Chat(Connection(sock), me, read_line, show)
     try:
+        address = address_text(sock.getpeername())
+    except OSError:
+        address = "a peer that has left again"
+    try:
+        show(f"Connected {'to' if me == CLIENT else 'by'} {address}")
+        show(HINT)
         yield chat
     finally:
         chat.close()
@@ -398,14 +377,20 @@ def open_chat(sock: socket.socket, me: str) -> Iterator[Chat]:
 
 
 def discard_typed() -> None:
-    """Discard typed input that was not read, or the shell would run it."""
-    # ImportError: Windows has no termios. OSError: there is no terminal.
-    with contextlib.suppress(ImportError, OSError):
+    """Discard what was typed at a terminal and not read, or the shell would run it."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        while sys.stdin.isatty() and msvcrt.kbhit():
+            msvcrt.getwch()
+    else:
         import termios
 
-        # In the background, the input is not for this program.
-        if os.tcgetpgrp(0) == os.getpgrp():
-            termios.tcflush(0, termios.TCIFLUSH)
+        # OSError: there is no terminal. termios.error: it cannot discard.
+        with contextlib.suppress(OSError, termios.error):
+            # In the background, the input is not for this program.
+            if os.tcgetpgrp(0) == os.getpgrp():
+                termios.tcflush(0, termios.TCIFLUSH)
 
 
 def address_text(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
@@ -437,9 +422,10 @@ def parse_arguments(description: str, lowest_port: int) -> tuple[str, int]:
 
 def prepare_streams() -> None:
     """Let input take any bytes, and output any characters; turn on line editing at a terminal."""
-    for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace")):
-        if isinstance(stream, io.TextIOWrapper):  # In IDLE, it is something else.
-            stream.reconfigure(errors=errors)
+    if isinstance(sys.stdin, io.TextIOWrapper):  # In IDLE, it is something else.
+        sys.stdin.reconfigure(errors="surrogateescape", newline=None)  # None: CR LF ends a line.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     if sys.stdin.isatty():
         with contextlib.suppress(ImportError):  # Windows has no readline.
             import readline  # It changes input().
@@ -456,7 +442,8 @@ def run(program: Callable[[str, int], None], description: str, lowest_port: int)
         prepare_streams()
         program(host, port)
     except KeyboardInterrupt:
-        with contextlib.suppress(OSError):  # Ctrl-C may also have ended the reader of a pipe.
+        # Output may be gone, or show() has closed it; Ctrl-C may be pressed again.
+        with contextlib.suppress(OSError, ValueError, KeyboardInterrupt):
             show("")  # The cursor stands after the prompt or ^C.
         return 130  # what shells report after Ctrl-C
     except ChatError as error:

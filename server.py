@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import select
 import socket
 import sys
+from collections.abc import Iterator
 
 import protocol
 from protocol import SERVER, WAIT_SECONDS, ChatError
@@ -24,35 +27,35 @@ def serve(host: str, port: int) -> None:
         protocol.show("Whoever reaches this port first takes the seat; nothing is encrypted.")
     port = listener.getsockname()[1]  # If it was 0, the system has chosen one.
     while not chat_with_client(listener):
-        listener = listen(host, port)  # accept() has closed the last one.
+        listener = listen(host, port)
 
 
 def chat_with_client(listener: socket.socket) -> bool:
-    """Chat until the end; return whether a client was accepted and sent a valid message."""
+    """Chat with whoever connects first; return False if that was no client."""
     protocol.show("Waiting for a client... (Ctrl-C quits)")
+    address = listener.getsockname()
     try:
-        sock, address = accept(listener)
+        sock = accept_client(listener)
     except OSError as error:
         protocol.report(f"cannot accept a client: {error.strerror}")
         return False
-    with protocol.open_chat(sock, SERVER) as chat:
-        protocol.show(f"Connected by {address}")
+    with sock, hold_port(listener.family, address), protocol.open_chat(sock, SERVER) as chat:
         try:
-            while chat.hear() and chat.speak():
-                pass
-        except ChatError as error:
-            if chat.has_heard:
-                raise
+            goes_on = chat.hear()
+        except ChatError as error:  # It left, or did not begin as a client does.
             protocol.report(error)
-        return chat.has_heard
+            return False
+        while goes_on:
+            goes_on = chat.speak() and chat.hear()
+    return True
 
 
 def listen(host: str, port: int) -> socket.socket:
     """Return a listening socket, or raise ChatError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        # create_server() alone would lose the scope of an address like fe80::1%eth0.
-        *_, address = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)[0]
+        # The look-up keeps the network card of an address like fe80::1%eth0.
+        _, _, _, _, address = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)[0]
         dual_stack = family == socket.AF_INET6 and socket.has_dualstack_ipv6()  # IPv4 on "::", too
         return socket.create_server(address, family=family, dualstack_ipv6=dual_stack)
     except (OSError, UnicodeError) as error:  # UnicodeError: no host can have such a name.
@@ -60,14 +63,28 @@ def listen(host: str, port: int) -> socket.socket:
         raise protocol.startup_error("cannot listen", host, error, advice) from error
 
 
-def accept(listener: socket.socket) -> tuple[socket.socket, str]:
-    """Accept one client, and close the listener; return the client's socket and address."""
-    with listener:  # Once it is closed, the system refuses other clients.
+def accept_client(listener: socket.socket) -> socket.socket:
+    """Return the socket of a client; close the listener, so that the system refuses others."""
+    with listener:
         while not select.select([listener], [], [], WAIT_SECONDS)[0]:
             pass
-        sock, _ = listener.accept()
-    # If the client has left, accept() on macOS gives no address; getpeername() raises OSError.
-    return sock, protocol.address_text(sock.getpeername())
+        return listener.accept()[0]
+
+
+@contextlib.contextmanager
+def hold_port(family: int, address: tuple[str, int] | tuple[str, int, int, int]) -> Iterator[None]:
+    """Keep the port from other programs while nobody listens there, or raise ChatError."""
+    with socket.socket(family) as holder:
+        if os.name != "nt":  # Windows has other rules: the port is free meanwhile.
+            try:
+                # Beside the client's connection, the port can only be bound with SO_REUSEADDR.
+                # Once that is unset, nobody else can bind it.
+                holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                holder.bind(address)
+                holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+            except OSError as error:
+                raise ChatError(f"cannot keep the port: {error.strerror}") from error
+        yield
 
 
 if __name__ == "__main__":

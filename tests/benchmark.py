@@ -1,14 +1,12 @@
-"""How fast the frame, a turn and the game are, each next to the best there is for it.
+"""How fast a message and a whole turn are, each next to the best there is for it.
 
-``python3 -m tests.benchmark`` prints a table. All is measured in one run, ours and its peers in
-turns; a ratio is the median of the ratios of neighbors, so that what else the machine does falls
-on both. Where pyspiel (OpenSpiel) can be imported, it walks the games, too.
+``python3 -m tests.benchmark`` prints a table. Both are measured in one run and in turns; a ratio is
+the median of the ratios of neighbors, so that what else the machine does falls on both.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib
 import itertools
 import multiprocessing.connection
 import os
@@ -18,11 +16,9 @@ import statistics
 import subprocess
 import sys
 import time
-import timeit
 
-from protocol import HEADER, Connection
+from protocol import Connection
 from tests.programs import ENVIRONMENT, PROMPT, ROOT
-from tictactoe import Game
 
 MESSAGES = 500  # in one measurement
 TURNS = 4000  # in one measurement
@@ -69,22 +65,6 @@ def ours(near, far, size):
     return exchange
 
 
-def bare(near, far, size):
-    """Do the same with bytes, sendall and recv, the latter until all of them are there."""
-    send, recv, frame = near.sendall, far.recv, HEADER.pack(size) + b"x" * size
-    size = len(frame)
-
-    def exchange(count):
-        # Without a call in between, so that it is as bare as it can be.
-        for _ in range(count):
-            send(frame)
-            received = recv(size)
-            while len(received) < size:
-                received += recv(size - len(received))
-
-    return exchange
-
-
 def by_multiprocessing(near, far, size):
     """Do the same with bytes and multiprocessing.connection, whose frame is ours."""
     near, far = (multiprocessing.connection.Connection(os.dup(s.fileno())) for s in (near, far))
@@ -113,9 +93,15 @@ def compare(rounds, measures):
     }
 
 
-def timed(clock, act, count=MESSAGES):
-    """Return a function that measures the time on a clock that an act takes, one of ``count``."""
-    return lambda: timeit.timeit(lambda: act(count), timer=clock, number=1) / count
+def timed(act):
+    """Return a function that measures the processor time of one of MESSAGES acts, in seconds."""
+
+    def measure():
+        start = time.process_time()
+        act(MESSAGES)
+        return (time.process_time() - start) / MESSAGES
+
+    return measure
 
 
 def pair(stack):
@@ -128,8 +114,8 @@ def pair(stack):
 def transfers(stack, size):
     """Return what measures the processor time of a message sent and received in one process."""
     return {
-        way.__name__: timed(time.process_time, way(*pair(stack), size))
-        for way in (ours, bare, by_multiprocessing)
+        "ours": timed(ours(*pair(stack), size)),
+        "multiprocessing.connection": timed(by_multiprocessing(*pair(stack), size)),
     }
 
 
@@ -163,32 +149,12 @@ def whole_turns(_stack):
     }
 
 
-def walk(game):
-    """Return how many games go on from this one, walked through the public interface."""
-    return game.is_over or sum(walk(game.play(square)) for square in game.legal_moves)
-
-
-def walk_children(state):
-    """Do the same in OpenSpiel's interface, a new state for each move, as ours."""
-    return state.is_terminal() or sum(walk_children(state.child(a)) for a in state.legal_actions())
-
-
-def walks(_stack):
-    """Return what measures the time in which all 255,168 games are walked."""
-    measures = {"ours": timed(time.perf_counter, lambda _: walk(Game()), 1)}
-    with contextlib.suppress(ImportError):
-        start = importlib.import_module("pyspiel").load_game("tic_tac_toe").new_initial_state()
-        measures["OpenSpiel"] = timed(time.perf_counter, lambda _: walk_children(start), 1)
-    return measures
-
-
 def main():
     print(f"{sys.implementation.name} {sys.version.partition(' ')[0]}, {sys.platform}")
     print(f"\n{'':50}{'median':>12}{'ours to it':>12}")
     for title, measured, rounds, *size in (
         *(("processor time, a message of {} bytes", transfers, 60, size) for size in (16, 4096)),
         ("processor time, a turn in both programs", whole_turns, 20),
-        ("all 255,168 games", walks, 10),
     ):
         with contextlib.ExitStack() as stack:
             rows = compare(rounds, measured(stack, *size))

@@ -5,7 +5,7 @@ import functools
 from protocol import ProtocolError, State
 from tictactoe import IllegalMove
 
-ONLY = 'in a game, only 1 to 9, or resign; words may follow a move, as "5 take that"'
+NO_MOVE = "the message is no move"
 TRIED = ["play", "resign", "hello", "/q", *"123456789", "5 a remark"]
 
 

@@ -7,12 +7,13 @@ import unittest
 from unittest import mock
 
 import protocol
-from protocol import CLIENT, HELP_TEXT, HINT, NOT_SENT, PROMPT, SERVER, Chat, Connection
+from protocol import CLIENT, HELP_TEXT, NOT_SENT, PROMPT, SERVER, Chat, Connection
 from tests.programs import UNSURE
-from tests.states import ONLY
+from tests.states import NO_MOVE
 from tests.wire import frames, reset
 
-NO_COMMAND = "there is no such command; a blank in front sends it as text"
+HELP = "See /help; /q quits."
+HELP_IN_A_GAME = f"Words may follow a move: 5 take that. {HELP}"
 LOSSES = (reset, socket.socket.close, lambda sock: sock.shutdown(socket.SHUT_WR))
 
 
@@ -57,35 +58,38 @@ class ChatTest(unittest.TestCase):
     def assert_fails(self, sentence, act, *arguments):
         self.assertRaisesRegex(protocol.ChatError, f"^{sentence}$", act, *arguments)
 
-    def test_one_line_says_what_can_be_typed_before_the_first_prompt_and_only_then(self):
-        client, server = self.meet("x")
-        self.assertEqual(client.news(), [HINT, PROMPT])
-        server.type("", "y")
-        self.assertEqual(server.news()[2:], [HINT, PROMPT, PROMPT])
-        for word in ("/q", "play", "/help"):
-            self.assertIn(word, HINT)
-
     def test_blanks_and_help_ask_again_and_send_nothing(self):
         client, server = self.meet()
         self.assertTrue(client.type("", "  \t", " /HELP ", "x"))
-        self.assertEqual(client.news(), [HINT, PROMPT, PROMPT, PROMPT, HELP_TEXT, PROMPT])
+        self.assertEqual(client.news(), [PROMPT] * 3 + [HELP_TEXT, PROMPT])
         self.assertEqual(server.sock.recv(100), frames("x"))
 
     def test_what_cannot_be_a_message_is_refused_and_asked_again(self):
         client, server = self.meet()
-        client.type("x" * 4097, "é" * 2049, "\udcff", "/quit", "x" * 4096)
-        whys = ("it takes 4097 bytes, the limit is 4096", "it takes 4098 bytes, the limit is 4096")
-        whys += ("it holds bytes that are not text", NO_COMMAND)
-        told = [f"Not sent: {why}. See /help; /q quits." for why in whys]
-        self.assertEqual(client.news()[2::2], told)
+        client.type("x" * 4097, "é" * 2049, "\udcff", "x" * 4096)
+        whys = [f"the message takes {size} bytes, the limit is 4096" for size in (4097, 4098)]
+        whys.append("the message holds bytes that are not text")
+        self.assertEqual(client.news()[1::2], [f"Not sent: {why}.\n{HELP}" for why in whys])
         self.assertEqual(server.sock.recv(5000), frames("x" * 4096))
+
+    def test_a_line_with_a_slash_in_front_that_is_no_command_is_refused_as_that(self):
+        why = "Not sent: there is no such command"
+        lines = ("/quit", "/play", "/", "/5", "/q bye", "/usr/bin is a path", "/Resign", "/helpme")
+        client, server = self.meet()
+        client.type(*lines, " /usr/bin is a path")
+        told = f"{why}; a blank in front sends it as text.\n{HELP}"
+        self.assertEqual(client.news()[1:-1:2], [told] * len(lines))
+        self.assertEqual(server.sock.recv(100), frames(" /usr/bin is a path"))
+        client, server = self.meet("play")
+        server.news(), server.type(*lines, "5")
+        self.assertEqual(server.news()[1:-2:2], [f"{why}.\n{HELP_IN_A_GAME}"] * len(lines))
 
     def test_in_a_game_what_is_no_legal_move_is_refused_and_asked_again(self):
         client, server = self.meet("play", "5")
         client.news()
-        client.type("5", "hello", "play", "/play", "1")
-        whys = ("5 is not free", ONLY, ONLY, ONLY)
-        told = [f"Not sent: {why}. See /help; /q quits." for why in whys]
+        client.type("5", "hello", "play", " /play", "1")
+        whys = ("5 is not free", NO_MOVE, NO_MOVE, NO_MOVE)
+        told = [f"Not sent: {why}.\n{HELP_IN_A_GAME}" for why in whys]
         self.assertEqual(client.news()[1:8:2], told)
         server.hear()
         self.assertEqual(server.news()[-2].splitlines()[0], " O | 2 | 3")
@@ -97,12 +101,12 @@ class ChatTest(unittest.TestCase):
             self.assertFalse(quitter.type("/Q"))
             self.assertFalse(other.hear())
             self.assertEqual(other.news()[1:], [f"The {name} quit."])
-            self.assertEqual(quitter.news(), [HINT, PROMPT])
+            self.assertEqual(quitter.news(), [PROMPT])
 
     def test_an_invitation_and_a_move_are_shown_to_both(self):
         board = " 1 | 2 | 3\n---+---+---\n 4 | {} | 6\n---+---+---\n 7 | 8 | 9"
         client, server = self.meet("play")
-        self.assertEqual(client.news()[2:], [board.format(5), "You are O: the server's move."])
+        self.assertEqual(client.news()[1:], [board.format(5), "You are O: the server's move."])
         told = ["The client invites you to tic-tac-toe.", board.format(5)]
         self.assertEqual(server.news()[1:3], told)
         server.type("5 take that")
@@ -141,7 +145,7 @@ class ChatTest(unittest.TestCase):
 
     def test_a_client_that_has_heard_nothing_is_asked_whether_the_server_runs_or_is_busy(self):
         lost = "the connection to the server was lost"
-        asked = f"; {re.escape(protocol.CLIENT_ADVICE)}"
+        asked = f"; {re.escape(protocol.IS_SERVER_RUNNING)}"
         client, server = self.meet()
         client.type("x")
         server.sock.close()
@@ -156,9 +160,9 @@ class ChatTest(unittest.TestCase):
         client, server = self.meet()
         client.type("x")
         waits = [False, False, True]
-        with mock.patch("protocol.Connection.has_input", side_effect=waits) as has_input:
+        with mock.patch("protocol.Connection.poll", side_effect=waits) as poll:
             self.assertTrue(server.hear())
-        self.assertEqual(has_input.mock_calls, [mock.call(1)] * 3)
+        self.assertEqual(poll.mock_calls, [mock.call(1)] * 3)
 
     def test_a_send_that_fails_is_told(self):
         client, server = self.meet("x")
@@ -167,11 +171,11 @@ class ChatTest(unittest.TestCase):
         self.assertEqual(server.news()[-2:], [PROMPT, NOT_SENT])
 
     def test_a_breach_is_told_and_answered_with_quit_on_the_way_out(self):
-        no_frame = "it announced 1195725856 bytes, the limit is 4096"
+        no_frame = "the frame announces 1195725856 bytes, the limit is 4096"
         for turns, sent, why in (
             ((), b"GET / HTTP/1.1\r\n\r\n", no_frame),
             (("x", "play", "5", "1"), frames("5"), "5 is not free"),
-            (("x", "play", "5", "1"), frames("hi"), ONLY),
+            (("x", "play", "5", "1"), frames("hi"), NO_MOVE),
         ):
             client, server = self.meet(*turns)
             client.sock.sendall(sent)
@@ -183,7 +187,7 @@ class ChatTest(unittest.TestCase):
         client, server = self.meet()
         client.sock.sendall(frames("x", "y"))
         server.hear()
-        self.assert_fails("the client broke the rules: it spoke out of turn", server.type, "z")
+        self.assert_fails("the client broke the rules: the message came out of turn", server.type, "z")
         self.assertEqual(server.news()[-2:], [PROMPT, NOT_SENT])
 
     def test_controls_line_breaks_and_bidi_controls_are_escaped_and_nothing_else(self):

@@ -1,12 +1,14 @@
 """Every fault of the contract, made to happen to the real programs."""
 
-import io
+import contextlib
 import os
 import re
+import select
 import shutil
 import signal
 import socket
 import sys
+import tempfile
 import unittest
 from pathlib import Path
 from unittest import mock
@@ -14,22 +16,22 @@ from unittest import mock
 import client as client_module
 import protocol
 import server as server_module
-from protocol import CLIENT_ADVICE, NOT_SENT
+from protocol import CLIENT, HINT, IS_SERVER_RUNNING, NOT_SENT, SERVER, ChatError
 from tests import programs
-from tests.programs import PROMPT, SECONDS, UNSURE, ProgramTest, Terminal, TerminalTest
+from tests.programs import PROMPT, ROOT, SECONDS, UNSURE, ProgramTest, Terminal, TerminalTest
 from tests.wire import frames, no_answer, reset
 
 LOST_CLIENT = "server.py: error: the connection to the client was lost"
 LOST_SERVER = "client.py: error: the connection to the server was lost"
 WAITING = "Waiting for a client... (Ctrl-C quits)\n"
 BREACHES = (
-    (b"\xff" * 4, "it announced 4294967295 bytes, the limit is 4096"),
-    (b"\0\0\x10\x01" + b"x" * 4097, "it announced 4097 bytes, the limit is 4096"),
-    (b"\0\0\0\1\xff", "it sent bytes that are not UTF-8"),
-    (b"GET / HTTP/1.1\r\n\r\n", "it announced 1195725856 bytes, the limit is 4096"),
-    (bytes.fromhex("16030100f4010000f0"), "it announced 369295616 bytes, the limit is 4096"),
-    (b"\0\0", "it ended inside a frame"),
-    (b"\0\0\0\5/q", "it ended inside a frame"),
+    (b"\xff" * 4, "the frame announces 4294967295 bytes, the limit is 4096"),
+    (b"\0\0\x10\x01" + b"x" * 4096, "the frame announces 4097 bytes, the limit is 4096"),
+    (b"\0\0\0\1\xff", "the frame holds bytes that are not UTF-8"),
+    (b"GET / HTTP/1.1\r\n\r\n", "the frame announces 1195725856 bytes, the limit is 4096"),
+    (bytes.fromhex("16030100f4010000f0"), "the frame announces 369295616 bytes, the limit is 4096"),
+    (b"\0\0", "the stream ended inside a frame"),
+    (b"\0\0\0\5/q", "the stream ended inside a frame"),
 )
 
 
@@ -42,24 +44,28 @@ class ConnectingTest(ProgramTest):
     def assert_told(self, sentence, act, *arguments):
         self.assertRaisesRegex(protocol.ChatError, f"^{re.escape(sentence)}$", act, *arguments)
 
-    def test_an_unknown_host(self):
-        for program in ("server.py", "client.py"):
-            for host in ("nobody.invalid", "a..b"):
-                error = f"{program}: error: cannot find the host {host}; check --host"
-                self.assert_ends(self.start(program, "--host", host), 1, error)
+    def test_an_unknown_host_is_told_by_a_program_that_is_started_from_anywhere(self):
+        with tempfile.TemporaryDirectory() as elsewhere:
+            for program in ("server.py", "client.py"):
+                done = programs.run(str(ROOT / program), "--host", "a..b", cwd=elsewhere)
+                told = f"{program}: error: cannot find the host a..b; check --host\n"
+                self.assertEqual((done.returncode, done.stderr), (1, told))
+
+    @mock.patch("socket.getaddrinfo", side_effect=socket.gaierror(-2, "Name not known"))
+    def test_a_name_that_nobody_knows(self, _):
+        for start in (client_module.connect, server_module.listen):
+            self.assert_told("cannot find the host name; check --host", start, "name", 1)
 
     @mock.patch("socket.create_connection", side_effect=socket.timeout("timed out"))
     def test_a_host_that_does_not_answer_is_given_20_seconds(self, connect):
-        told = f"cannot connect to host port 1: timed out; {CLIENT_ADVICE}"
+        told = f"cannot connect to host port 1: timed out; {IS_SERVER_RUNNING}"
         self.assert_told(told, client_module.connect, "host", 1)
         connect.assert_called_once_with(("host", 1), 20)
 
     def test_the_limit_is_only_for_connecting(self):
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            port = listener.getsockname()[1]
-            sock, address = client_module.connect("127.0.0.1", port)
-        with sock:
-            self.assertEqual((sock.gettimeout(), address), (None, f"127.0.0.1:{port}"))
+            with client_module.connect(*listener.getsockname()) as sock:
+                self.assertIsNone(sock.gettimeout())
 
     @programs.posix_only
     @unittest.skipUnless(os.path.exists("/proc/net/tcp"), "no /proc/net/tcp tells who connects")
@@ -94,7 +100,7 @@ class ConnectingTest(ProgramTest):
             stranger.shutdown(socket.SHUT_WR)
             error = f"server.py: error: the client broke the rules: {why}" if why else LOST_CLIENT
             address = f"127.0.0.1:{stranger.getsockname()[1]}"
-            shown = f"Connected by {address}\nWaiting for the client...\n{error}\n"
+            shown = f"Connected by {address}\n{HINT}\nWaiting for the client...\n{error}\n"
             self.assertEqual(server.until(WAITING), shown)
             self.assertEqual((stranger.recv(100), stranger.recv(100)), (frames("/q"), b""))
         reset(self.connect(port))
@@ -106,16 +112,26 @@ class ConnectingTest(ProgramTest):
         self.assert_ends(server, 0)
 
     def test_an_accept_that_fails_is_told_in_a_line_and_the_server_listens_again(self):
-        gone = mock.Mock(**{"getpeername.side_effect": OSError(107, "Not connected")})
-        told = mock.Mock()
-        for fails, why in ((OSError(103, "Aborted"), "Aborted"), ([(gone, None)], "Not connected")):
-            listener = mock.MagicMock(**{"accept.side_effect": fails})
-            select = mock.patch("select.select", side_effect=[[[]], [[listener]]])
-            with select as wait, mock.patch.multiple("protocol", show=mock.DEFAULT, report=told):
-                self.assertFalse(server_module.chat_with_client(listener))
-            told.assert_called_with(f"cannot accept a client: {why}")
-            listener.__exit__.assert_called_once()
-            self.assertEqual(wait.mock_calls, [mock.call([listener], [], [], 1)] * 2)
+        listener = mock.MagicMock(**{"accept.side_effect": OSError(103, "Aborted")})
+        select = mock.patch("select.select", side_effect=[[[]], [[listener]]])
+        shown = mock.patch.multiple("protocol", show=mock.DEFAULT, report=mock.DEFAULT)
+        with select as wait, shown as told:
+            self.assertFalse(server_module.chat_with_client(listener))
+        told["report"].assert_called_once_with("cannot accept a client: Aborted")
+        listener.__exit__.assert_called_once()
+        self.assertEqual(wait.mock_calls, [mock.call([listener], [], [], 1)] * 2)
+
+    def test_a_client_that_has_left_before_it_could_be_greeted(self):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            stranger = self.connect(listener.getsockname()[1])
+            sock, _ = listener.accept()
+        reset(stranger)
+        select.select([sock], [], [], SECONDS)
+        lost = "the connection to the client was lost"
+        with mock.patch("protocol.show") as show, protocol.open_chat(sock, SERVER) as chat:
+            self.assert_told(lost, chat.hear)
+        self.assertEqual(sock.fileno(), -1)
+        show.assert_any_call("Connected by a peer that has left again")
 
     @unittest.skipUnless(sys.platform == "linux", "no descriptors can be taken away here")
     def test_without_a_free_descriptor_it_listens_again_or_ends(self):
@@ -142,7 +158,7 @@ class ConnectingTest(ProgramTest):
             client.type(*words)
             server.until("Client: x\n" if words else "Connected by ")
             third = self.start("client.py", "--port", port)
-            third.until(f"; {CLIENT_ADVICE}\n")
+            third.until(f"; {IS_SERVER_RUNNING}\n")
             self.assert_ends(third, 1)
             self.assertNotIn("Connected", third.shown)
 
@@ -152,7 +168,73 @@ class ConnectingTest(ProgramTest):
             listener.accept()[0].close()
         client.type("x")
         client.until(NOT_SENT + "\n")
-        self.assert_ends(client, 1, f"{LOST_SERVER}; {CLIENT_ADVICE}")
+        self.assert_ends(client, 1, f"{LOST_SERVER}; {IS_SERVER_RUNNING}")
+
+
+class PortTest(ProgramTest):
+    """The port is the server's as long as it runs. On Windows it is free while there is a client."""
+
+    def can_be_taken(self, host, port):
+        """Return whether someone else, another user if possible, can listen at that address."""
+        taker = os.fork()
+        if taker:
+            return os.waitpid(taker, 0)[1] == 0
+        with contextlib.suppress(PermissionError):
+            os.setuid(65534)
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with contextlib.suppress(OSError):
+                sock.bind((host, int(port)))
+                sock.listen()
+                os._exit(0)
+        os._exit(1)
+
+    @programs.posix_only
+    def test_nobody_else_can_take_the_port_while_the_server_has_a_client(self):
+        for host in ["127.0.0.1", "0.0.0.0"] + ["::1"] * socket.has_dualstack_ipv6():
+            server, port = self.start_server("server.py", "--port", "0", "--host", host)
+            server.until(WAITING)
+            for _ in ("a stranger", "another one"):
+                self.assertFalse(self.can_be_taken(host, port))
+                with socket.create_connection((host, int(port)), SECONDS):
+                    server.until("Waiting for the client...\n")
+                    self.assertFalse(self.can_be_taken(host, port))
+                server.until(WAITING)
+            server.end()
+            self.assertTrue(self.can_be_taken(host, port))
+
+    @programs.posix_only
+    def test_a_second_server_is_refused_and_a_killed_one_is_restarted_at_once(self):
+        server, port = self.start_server()
+        client = self.start("client.py", "--port", port)
+        client.type("x")
+        server.until(PROMPT)
+        second = self.start("server.py", "--port", port)
+        second.until("server.py: error: cannot listen: ")
+        second.until("; choose another --port or --host\n")
+        self.assert_ends(second, 1)
+        server.process.kill()
+        server.process.wait()
+        again, _ = self.start_server("server.py", "--port", port)
+        self.start("client.py", "--port", port).type("y")
+        again.until("Client: y\n")
+
+    @programs.posix_only
+    def test_a_port_that_is_lost_is_an_error(self):
+        with socket.create_server(("127.0.0.1", 0)) as thief:
+            told = "^cannot keep the port: Address already in use$"
+            with self.assertRaisesRegex(ChatError, told):
+                with server_module.hold_port(thief.family, thief.getsockname()):
+                    self.fail("it is held twice")
+
+    def test_the_server_listens_again_on_the_address_that_was_given(self):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+            with mock.patch("server.listen", return_value=listener) as listen, mock.patch(
+                "server.chat_with_client", side_effect=[False, True]
+            ), mock.patch("protocol.show"):
+                server_module.serve("the host", 0)
+        self.assertEqual(listen.mock_calls, [mock.call("the host", 0), mock.call("the host", port)])
 
 
 class SignalTest(TerminalTest):
@@ -184,7 +266,7 @@ class SignalTest(TerminalTest):
         for number in (signal.SIGTERM, signal.SIGHUP):
             server, client = self.start_chat()
             server.process.send_signal(number)
-            self.assert_ends(client, 1, f"{LOST_SERVER}{UNSURE}; {CLIENT_ADVICE}")
+            self.assert_ends(client, 1, f"{LOST_SERVER}{UNSURE}; {IS_SERVER_RUNNING}")
             self.assertEqual(server.process.wait(SECONDS), -number)
 
     @unittest.skipIf(programs.PYPY, "PyPy takes Ctrl-C even if it was ignored")
@@ -257,14 +339,31 @@ class OutputTest(ProgramTest):
             protocol.report("a stranger left"), protocol.report("another one left")
             self.assertTrue(sys.stderr.closed)
 
-    def test_ctrl_c_ends_both_sides_of_a_pipe(self):
+    def test_ctrl_c_where_output_is_gone_or_closed_or_as_it_is_pressed_again(self):
         """As in ``client.py | tee``: there, the line under ^C can be read by nobody."""
-        with mock.patch("sys.argv", ["client.py"]), mock.patch("sys.stdin", io.StringIO()):
-            quitting = mock.Mock(side_effect=KeyboardInterrupt)
-            output = mock.Mock(**{"write.side_effect": BrokenPipeError})
-            with mock.patch("sys.stdout", output):
-                self.assertEqual(protocol.run(quitting, "", 1), 130)
-        output.close.assert_called_once_with()
+
+        def quit_(_host, _port):
+            raise KeyboardInterrupt
+
+        def close_and_quit(_host, _port):
+            sys.stdout.close()
+            raise KeyboardInterrupt
+
+        def run_without_reader(program):
+            reader, writer = os.pipe()
+            os.close(reader)
+            with open(os.devnull) as stdin, open(writer, "w") as stdout:
+                streams = {"argv": ["client.py"], "stdin": stdin, "stdout": stdout}
+                with mock.patch.multiple("sys", **streams):
+                    self.assertEqual(protocol.run(program, "", 1), 130)
+                self.assertTrue(stdout.closed)
+
+        run_without_reader(quit_)
+        run_without_reader(close_and_quit)
+        with mock.patch("protocol.show", side_effect=[KeyboardInterrupt]) as show:
+            with mock.patch("sys.argv", ["client.py"]):
+                self.assertEqual(protocol.run(quit_, "", 1), 130)
+        show.assert_called_once_with("")
 
     def test_an_error_cannot_change_the_terminal(self):
         error = "client.py: error: cannot find the host \\x1b[2J..; check --host"

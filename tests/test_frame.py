@@ -6,7 +6,7 @@ import socket
 import unittest
 from unittest import mock
 
-from protocol import Connection, ProtocolError, keep_alive
+from protocol import Connection, ProtocolError, set_keep_alive
 from tests.wire import frames
 
 TEXTS = ["", "Grüße", "x", "5 take that", "/q"]
@@ -42,10 +42,10 @@ class ConnectionTest(unittest.TestCase):
 
     def test_what_is_too_long_or_no_text_is_not_sent(self):
         for text, size in (("x" * 4097, 4097), ("é" * 2049, 4098)):
-            why = f"it takes {size} bytes, the limit is 4096"
+            why = f"the message takes {size} bytes, the limit is 4096"
             self.assert_breach(why, self.connection.send, text)
-        self.assert_breach("it holds bytes that are not text", self.connection.send, "caf\udce9")
-        self.assertFalse(self.peer.has_input())
+        self.assert_breach("the message holds bytes that are not text", self.connection.send, "caf\udce9")
+        self.assertFalse(self.peer.poll())
 
     def test_a_stream_is_read_as_sent_wherever_it_is_split(self):
         stream = frames(*TEXTS)
@@ -60,52 +60,43 @@ class ConnectionTest(unittest.TestCase):
         for sent, size in ((b"\xff" * 4, 4294967295), (b"\0\0\x10\x01" + b"x" * 4097, 4097)):
             for pieces in ([sent], [sent[:1], sent[1:]]):
                 sock = mock.Mock(**{"recv.side_effect": pieces})
-                why = f"it announced {size} bytes, the limit is 4096"
+                why = f"the frame announces {size} bytes, the limit is 4096"
                 self.assert_breach(why, Connection(sock).receive)
                 self.assertEqual(sock.recv.mock_calls, [mock.call(4100)] * len(pieces))
 
     def test_bytes_that_are_not_utf_8_are_refused(self):
         for payload in (b"\xff\xfe", b"\xc0\xaf", b"\xed\xa0\x80", b"\xe2\x82"):
             self.far.sendall(len(payload).to_bytes(4, "big") + payload)
-            self.assert_breach("it sent bytes that are not UTF-8", self.connection.receive)
+            self.assert_breach("the frame holds bytes that are not UTF-8", self.connection.receive)
 
     def test_an_end_inside_a_frame_is_refused(self):
         for part in (b"\0", b"\0\0\0", b"\0\0\0\2", b"\0\0\0\2/"):
             sock = mock.Mock(**{"recv.side_effect": [part, b""]})
-            self.assert_breach("it ended inside a frame", Connection(sock).receive)
+            self.assert_breach("the stream ended inside a frame", Connection(sock).receive)
 
-    def test_has_input_tells_of_a_part_a_second_frame_and_the_end(self):
-        self.assertFalse(self.connection.has_input())
+    def test_poll_tells_of_a_part_a_second_frame_and_the_end(self):
+        self.assertFalse(self.connection.poll())
         self.far.sendall(b"\0\0\0\1x\0\0")
-        self.assertTrue(self.connection.has_input(10))
+        self.assertTrue(self.connection.poll(10))
         self.assertEqual(self.connection.receive(), "x")
         with mock.patch("select.select", side_effect=OSError("not needed")):
-            self.assertTrue(self.connection.has_input())
+            self.assertTrue(self.connection.poll())
         self.far.sendall(b"\0\0")
         self.assertEqual(self.connection.receive(), "")
-        self.assertFalse(self.connection.has_input())
+        self.assertFalse(self.connection.poll())
         self.far.close()
-        self.assertTrue(self.connection.has_input(10))
+        self.assertTrue(self.connection.poll(10))
 
-    def test_unread_input_does_not_make_a_close_a_reset(self):
-        far, near = self.meet()
-        far.sendall(b"\0" * 10_000)
-        connection = Connection(near)
-        self.assertTrue(connection.has_input(10))
-        connection.send("/q")
-        connection.close()
-        self.assertEqual((far.recv(100), far.recv(100)), (frames("/q"), b""))
+    def test_a_connection_can_be_closed_twice(self):
+        self.connection.close(), self.connection.close()
+        self.assertEqual((self.near.fileno(), self.far.recv(1)), (-1, b""))
 
-    def test_a_reset_connection_can_be_closed(self):
-        sock = mock.Mock(**{"recv.side_effect": ConnectionResetError})
-        with mock.patch("select.select", return_value=([sock], [], [])) as wait:
-            Connection(sock).close()
-        wait.assert_called_once_with([sock], [], [], 0)
-        sock.close.assert_called_once_with()
+    def test_a_breach_is_a_value_error(self):
+        self.assertTrue(issubclass(ProtocolError, ValueError))
 
     def test_the_system_is_asked_to_notice_a_vanished_host_within_a_minute(self):
         sock, _ = self.meet()
-        keep_alive(sock)
+        set_keep_alive(sock)
         self.assertTrue(sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
         times = {
             "TCP_KEEPIDLE": 20,
@@ -123,7 +114,7 @@ class ConnectionTest(unittest.TestCase):
     @mock.patch("socket.TCP_KEEPALIVE", 0x10, create=True)
     def test_macos_is_asked_by_its_own_name_and_may_refuse(self):
         sock = mock.Mock(**{"setsockopt.side_effect": [None] * 3 + [OSError]})
-        keep_alive(sock)
+        set_keep_alive(sock)
         self.assertIn(mock.call(socket.IPPROTO_TCP, 0x10, 20), sock.setsockopt.mock_calls)
 
     @unittest.skipIf(os.name == "nt", "Windows' multiprocessing.connection has pipes, no sockets")

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import re
 import socket
 import unittest
 from functools import partial
@@ -54,7 +55,7 @@ class FuzzTest(unittest.TestCase):
             if dice.random() < 0.8:
                 # All of the stream is there from the start, so that a look before a line is
                 # sent would mostly find the other end speaking out of turn.
-                chat._connection.has_input = lambda seconds=0: seconds > 0
+                chat._connection.poll = lambda timeout=0: timeout > 0
             turn = (chat.speak, chat.hear) if me == CLIENT else (chat.hear, chat.speak)
             with contextlib.closing(chat):
                 try:
@@ -65,8 +66,12 @@ class FuzzTest(unittest.TestCase):
                     self.assertRegex(str(error), why.format(OTHER[me]))
             self.assertEqual(near.fileno(), -1)
             self.assertFalse(set("".join(shown)) & set(map(chr, ESCAPES)) - {"\n"})
+            lines = [line for text in shown for line in text.split("\n")]
+            widths = [len(line) for line in lines if not re.match("(Client|Server): ", line)]
+            self.assertLess(max(widths), 80)
             peer, heard = Connection(far), []
-            with self.assertRaises(EOFError):
+            # If this end left unread what was sent, the system resets the connection.
+            with self.assertRaises((EOFError, ConnectionResetError)):
                 while True:
                     heard.append(peer.receive())
             self.assertNotIn(QUIT, heard[:-1])

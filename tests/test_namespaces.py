@@ -83,7 +83,7 @@ class NamespaceTest(ProgramTest):
     def start_pair(self, port):
         """Start a server on the near host and a client on the far one."""
         times = {} if REAL_TIMES else SHORT_TIMES
-        change = f"import protocol; protocol.KEEP_ALIVE.update({times})"
+        change = f"import protocol; protocol.KEEP_ALIVE_OPTIONS.update({times})"
         address = ("--host", "192.0.2.1", "--port", port)
         server = self.start_on(self.near, *changed(change, "server", *address))
         server.until("Waiting for a client")

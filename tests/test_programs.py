@@ -9,9 +9,15 @@ import unittest
 from unittest import mock
 
 import protocol
-from protocol import HELP_TEXT
+import server
+from protocol import CLIENT, HELP_TEXT, HINT, SERVER
 from tests import programs
 from tests.programs import PROMPT, SECONDS, ProgramTest, Terminal, TerminalTest, changed
+
+try:
+    import termios
+except ImportError:  # Windows
+    termios = None
 
 READLINE = {"TERM": "xterm"}
 WARNING = "Whoever reaches this port first takes the seat; nothing is encrypted."
@@ -32,10 +38,17 @@ class ScreenTest(ProgramTest):
         self.assertIn(f"{PROMPT}/help\n{HELP_TEXT}\n{PROMPT}two\n", client.shown)
         self.assertTrue(client.shown.endswith(f"Server: zwei\n{PROMPT}\n"))
 
+    def test_lines_that_end_in_cr_lf_are_taken_as_lines(self):
+        server, client = self.start_both()
+        client.write("hello\r\nplay\r\n5 mine\r\n")
+        server.until("Client: hello\n")
+        server.type("x", "1")
+        server.until("Client: 5 mine\n")
+
     def test_bytes_that_are_not_text_are_refused_and_asked_again(self):
         server, client = self.start_both()
         client.write(b"caf\xe9\ncaf\xc3\xa9\n")
-        client.until("caf\\udce9\nNot sent: it holds bytes that are not text.")
+        client.until("caf\\udce9\nNot sent: the message holds bytes that are not text.")
         server.until("Client: café\n")
 
     def test_what_could_change_the_terminal_or_cannot_be_shown_is_shown_escaped(self):
@@ -58,6 +71,24 @@ class ScreenTest(ProgramTest):
 
 class TypingTest(TerminalTest):
     """What is typed on terminals."""
+
+    def test_a_line_is_shown_once_where_input_alone_or_output_alone_is_a_terminal(self):
+        for command in ("{} | cat", "printf 'x\n' | {}"):
+            server, port = self.start_server()
+            program = f"{sys.executable} client.py --port {port}"
+            client = self.ends(Terminal("sh", "-c", command.format(program)))
+            client.until(PROMPT)
+            if command.endswith("cat"):
+                client.write("x\n")
+            server.until(PROMPT)
+            client.until("Waiting for the server...\n")
+            self.assertEqual(client.shown.count("x\n"), 1)
+
+    @mock.patch("builtins.input", return_value="a line")
+    def test_the_prompt_is_given_to_input_so_that_readline_knows_where_the_line_begins(self, asked):
+        with mock.patch("sys.stdin.isatty", return_value=True):
+            self.assertEqual(protocol.read_line(PROMPT), "a line")
+        asked.assert_called_once_with(PROMPT)
 
     def test_a_line_can_be_edited_and_called_back(self):
         server, client = self.start_both(**READLINE)
@@ -106,7 +137,7 @@ class TypingTest(TerminalTest):
             server.until(f"Client: {text}\n")
 
     def test_what_was_typed_and_not_taken_does_not_reach_the_shell(self):
-        for tee in ("", "| cat"):
+        for tee, end in (("", "quit.\n"), ("| cat", "busy with another client?\n")):
             server, port = self.start_server()
             command = f"stty -a; {sys.executable} client.py --port {port} {tee}; stty -a; cat"
             client = self.ends(Terminal("sh", "-c", command))
@@ -114,12 +145,19 @@ class TypingTest(TerminalTest):
             client.type("x")
             client.until("Waiting for the server...\n")
             client.type_early("echo early\nhalf a li")
-            server.type("/q")
-            client.until("The server quit.\n")
+            server.until(PROMPT)
+            server.write("/q\n") if not tee else server.end()
+            client.until(end)
             self.assertEqual(client.until("flusho"), settings)
             client.until("\n")
             client.write("end\n")
             self.assertEqual(client.until("end\nend\n").partition("\n")[2], "")
+
+    def test_a_terminal_that_cannot_discard_what_was_typed_is_no_error(self):
+        in_front = mock.patch("os.tcgetpgrp", return_value=os.getpgrp())
+        with in_front, mock.patch("termios.tcflush", side_effect=termios.error) as tcflush:
+            protocol.discard_typed()
+        tcflush.assert_called_once_with(0, termios.TCIFLUSH)
 
     def test_without_a_chat_what_was_typed_is_left_to_the_shell(self):
         with socket.socket() as bound:  # Nobody listens here.
@@ -147,6 +185,17 @@ class TypingTest(TerminalTest):
 
 
 class AddressTest(ProgramTest):
+    def test_one_line_says_what_can_be_typed_right_after_who_connected(self):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            near, address = socket.create_connection(listener.getsockname()), listener.getsockname()
+            far, caller = listener.accept()
+        for sock, me, told in ((near, CLIENT, f"to {address}"), (far, SERVER, f"by {caller}")):
+            with mock.patch("protocol.show") as show, protocol.open_chat(sock, me):
+                told = re.sub(r"\('(.*)', (.*)\)", r"\1:\2", told)
+                self.assertEqual(show.mock_calls, [mock.call(f"Connected {told}"), mock.call(HINT)])
+        for word in ("/q", "play", "/help"):
+            self.assertIn(word, HINT)
+
     def assert_meet(self, server_host, client_host, listening, warned=False):
         server, port = self.start_server("server.py", "--port", "0", "--host", server_host)
         self.assertEqual(server.shown.splitlines()[0], f"Listening on {listening}:{port}")
@@ -155,10 +204,26 @@ class AddressTest(ProgramTest):
         server.until("Client: x\n")
         self.assertEqual(server.shown.splitlines()[1] == WARNING, warned)
 
-    def test_names_and_addresses_work_and_who_can_be_reached_by_others_is_warned(self):
+    def test_names_and_addresses_work(self):
         self.assert_meet("localhost", "127.0.0.1", "127.0.0.1")
-        self.assert_meet("127.0.0.2", "127.0.0.2", "127.0.0.2")
-        self.assert_meet("0.0.0.0", "127.0.0.1", "0.0.0.0", warned=True)
+        self.assert_meet("0.0.0.0", "localhost", "0.0.0.0", warned=True)
+
+    def test_a_server_that_other_machines_may_reach_warns(self):
+        mine = ("127.0.0.1", 1), ("127.8.0.9", 1), ("::1", 1, 0, 0)
+        others = ("192.168.1.5", 1), ("10.0.0.1", 1), ("0.0.0.0", 1), ("::", 1, 0, 0)
+        for address in (*mine, *others, ("1.127.0.1", 1), ("12.7.0.1", 1), ("::1:1", 1, 0, 0)):
+            listener = mock.Mock(**{"getsockname.return_value": address})
+            listen = mock.patch("server.listen", return_value=listener)
+            with listen, mock.patch("server.chat_with_client"), mock.patch("protocol.show") as show:
+                server.serve("host", 1)
+            self.assertEqual(mock.call(WARNING) in show.mock_calls, address not in mine, address)
+
+    def test_addresses_are_told_in_numbers(self):
+        for host, text in (("192.0.2.1", "192.0.2.1:80"), ("fe80::1%eth0", "[fe80::1%eth0]:80")):
+            with mock.patch("socket.getnameinfo", return_value=(host, "80")) as name:
+                self.assertEqual(protocol.address_text((host, 80)), text)
+            numbers = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
+            name.assert_called_once_with((host, 80), numbers)
 
     @unittest.skipUnless(socket.has_dualstack_ipv6(), "this system has no IPv6")
     def test_ipv6_works_with_brackets_and_without_and_on_all_addresses_for_ipv4_too(self):
