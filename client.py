@@ -28,9 +28,9 @@ def connect(host: str, port: int) -> socket.socket:
     """Return a socket connected to the server, or raise ChatError."""
     try:
         sock = socket.create_connection((host, port), CONNECT_SECONDS)
-    except (OSError, UnicodeError) as error:  # UnicodeError: no host can have such a name.
+    except (OSError, UnicodeError) as error:
         what = f"cannot connect to {host} port {port}"
-        raise protocol.startup_error(what, host, error, protocol.IS_SERVER_RUNNING) from error
+        raise protocol.startup_error(what, host, error, protocol.SERVER_ADVICE) from error
     sock.settimeout(None)  # The limit was for connecting.
     return sock
 

@@ -18,7 +18,6 @@ from tictactoe import OTHER_MARK, SQUARES, Game, IllegalMove
 # 1. The frame: how a message travels.
 
 MAX_MESSAGE_BYTES = 4096  # Without a limit, a header could announce 4 GiB.
-LIMIT = f"the limit is {MAX_MESSAGE_BYTES}"
 HEADER = struct.Struct(">I")  # ">": big-endian, "I": unsigned, 4 bytes
 
 # By default, a system does not notice for hours that a silent host has vanished.
@@ -27,7 +26,7 @@ KEEP_ALIVE_OPTIONS = {
     "TCP_KEEPALIVE": 20,  # the name of TCP_KEEPIDLE on macOS
     "TCP_KEEPINTVL": 5,  # seconds until it asks again
     "TCP_KEEPCNT": 5,  # questions without an answer until the connection is lost
-    "TCP_USER_TIMEOUT": 45_000,  # milliseconds until data without an answer is lost, on Linux
+    "TCP_USER_TIMEOUT": 45_000,  # milliseconds without an answer to data that was sent (Linux)
 }
 
 
@@ -53,11 +52,12 @@ class Connection:
         """Send one message; raise ProtocolError if it is too long or not valid Unicode."""
         try:
             payload = text.encode()
-        except UnicodeEncodeError as error:  # Input that is not text gives surrogates.
+        except UnicodeEncodeError as error:
+            # input() turns bytes that are not text into characters that UTF-8 does not have.
             raise ProtocolError("the message holds bytes that are not text") from error
         size = len(payload)
         if size > MAX_MESSAGE_BYTES:
-            raise ProtocolError(f"the message takes {size} bytes, {LIMIT}")
+            raise ProtocolError(f"the message takes {size} bytes, more than {MAX_MESSAGE_BYTES}")
         # In one call. With two, the system would hold the payload back until the peer has
         # acknowledged the header (Nagle's algorithm).
         self._sock.sendall(HEADER.pack(size) + payload)
@@ -71,7 +71,7 @@ class Connection:
             self._receive_more()
         (size,) = HEADER.unpack_from(self._received)
         if size > MAX_MESSAGE_BYTES:
-            raise ProtocolError(f"the frame announces {size} bytes, {LIMIT}")
+            raise ProtocolError(f"the frame announces {size} bytes, more than {MAX_MESSAGE_BYTES}")
         end = HEADER.size + size
         while len(self._received) < end:
             self._receive_more()
@@ -121,7 +121,7 @@ class State(NamedTuple):
     turn: str | None = CLIENT
     """Whose turn it is, CLIENT or SERVER; None once one of them has quit."""
     game: Game | None = None
-    """The game that is on, or the last one if it was played to its end: its board is shown."""
+    """The game that is on. One that is over stays here: game_news() shows how it ended."""
     results: tuple[str, ...] = ()
     """How each game has ended: its winner, CLIENT or SERVER, or DRAWN."""
 
@@ -143,7 +143,7 @@ class State(NamedTuple):
 
         Raises ProtocolError or IllegalMove if the message is against the rules.
         """
-        if text == QUIT:  # Legal out of turn, too: after Ctrl-C, or if the peer broke the rules.
+        if text == QUIT:  # Legal out of turn, too: a program that ends while it waits says so.
             return self._replace(turn=None)
         if speaker != self.turn:
             raise ProtocolError("the message came out of turn")
@@ -177,8 +177,8 @@ def game_news(old: State, new: State, me: str) -> list[str]:
             return ["You declined the game." if i_spoke else f"The {peer} declined the game."]
         return ["You lose: you resigned." if i_spoke else f"You win: the {peer} resigned.", score]
     if not game.is_over:
-        resign = "resign to decline" if game == Game() else "resign"
-        mine = f"You are {game.to_move}: your move (1 to 9, or {resign})."
+        choices = "1 to 9, or resign to decline" if game == Game() else "1 to 9, or resign"
+        mine = f"You are {game.to_move}: your move ({choices})."
         theirs = f"You are {OTHER_MARK[game.to_move]}: the {peer}'s move."
         return [str(game), theirs if i_spoke else mine]
     if game.winner is None:
@@ -191,11 +191,11 @@ def game_news(old: State, new: State, me: str) -> list[str]:
 # 3. One end of the chat: it speaks a turn, it hears a turn.
 
 PROMPT = "Enter Input > "
-WAIT_SECONDS = 1  # On Windows, Ctrl-C cannot interrupt a wait, so each wait is short.
+WAIT_SECONDS = 1  # On Windows, Ctrl-C cannot interrupt select(), so it waits again and again.
 NOT_SENT = "Your last line was not sent."
-IS_SERVER_RUNNING = "is server.py running there, or busy with another client?"
+SERVER_ADVICE = "is server.py running there, or busy with another client?"
 HELP = "/help"
-HINT = f"/q quits, play starts a game, {HELP} lists more"
+HINT = "/q quits, play starts a game, /help lists more"
 HELP_TEXT = """\
 /q      quits: both programs end
 /help   shows this list
@@ -203,10 +203,10 @@ play    starts a game of tic-tac-toe
 1 to 9  takes that square; words may follow
 resign  declines a game or, later, loses it
 Ctrl-C  quits, also while you wait
-With no game on, a line that does not begin with / is sent as text."""
+With no game on, any other line that does not begin with / is sent as text."""
 
-# A terminal obeys control characters (C0, DEL, C1). Those that break the line, as the separators
-# 2028 and 2029 do, could let a message imitate a prompt.
+# A terminal obeys control characters (the blocks C0 and C1, and DEL). With one that breaks the
+# line, as the separators 2028 and 2029 do, a message could imitate a prompt.
 CONTROLS = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
 # All Bidi_Control characters (Unicode annex 9): invisible, they reorder the text around them.
 BIDI_CONTROLS = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
@@ -244,15 +244,15 @@ class Chat:
             typed = self._ask(PROMPT)
             command = typed.strip().lower()
             if self._connection.poll():
-                # It is not the peer's turn, so whatever came meanwhile ends the chat.
+                # It was not the peer's turn: whatever has come meanwhile ends the chat.
                 if command not in ("", QUIT, HELP):
                     self._tell(NOT_SENT)
                 self._receive_message()
             elif command == HELP:
                 self._tell(HELP_TEXT)
             elif typed.startswith("/") and command != QUIT:
-                blank = "" if self._state.game_is_on else "; a blank in front sends it as text"
-                self._refuse(f"there is no such command{blank}")
+                advice = "" if self._state.game_is_on else "; a blank in front sends it as text"
+                self._refuse(f"there is no such command{advice}")
             elif command:
                 self._send_message(typed)
         return self._state.turn is not None
@@ -313,11 +313,12 @@ class Chat:
 
     def _lost_connection_error(self) -> ChatError:
         sentence = f"the connection to the {self._peer} was lost"
-        has_spoken = self._has_heard or self._me == CLIENT
-        if has_spoken and self._state.turn == self._peer:
+        # The server has a last line only after it has heard one.
+        if self._state.turn == self._peer and (self._me == CLIENT or self._has_heard):
             sentence += "; your last line may not have arrived"
-        if self._me == CLIENT and not self._has_heard:  # SSH tunnels connect without a server, too.
-            sentence += f"; {IS_SERVER_RUNNING}"
+        # An SSH tunnel accepts a client even if no server runs at its other end.
+        if self._me == CLIENT and not self._has_heard:
+            sentence += f"; {SERVER_ADVICE}"
         return ChatError(sentence)
 
 
@@ -332,8 +333,7 @@ def show(text: str, stream: TextIO | None = None) -> None:
     try:
         print(text, file=output, flush=True)
     except OSError:
-        # The text is still in the stream. Unless that is closed, Python tries to write it at its
-        # exit, complains, and ends with status 120.
+        # If it stays open, Python writes again at its exit, complains, and ends with status 120.
         with contextlib.suppress(OSError):
             output.close()
         raise
@@ -388,7 +388,7 @@ def discard_typed() -> None:
 
         # OSError: there is no terminal. termios.error: it cannot discard.
         with contextlib.suppress(OSError, termios.error):
-            # In the background, the input is not for this program.
+            # In the background, the system would stop a program that touches the terminal.
             if os.tcgetpgrp(0) == os.getpgrp():
                 termios.tcflush(0, termios.TCIFLUSH)
 
@@ -401,7 +401,7 @@ def address_text(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
 
 def startup_error(what: str, host: str, error: OSError | UnicodeError, advice: str) -> ChatError:
     """Return the ChatError for a failed start, with advice."""
-    if isinstance(error, (socket.gaierror, UnicodeError)):
+    if isinstance(error, (socket.gaierror, UnicodeError)):  # No host can have such a name.
         return ChatError(f"cannot find the host {host}; check --host")
     return ChatError(f"{what}: {error.strerror or error}; {advice}")  # A timeout has no strerror.
 
@@ -430,7 +430,7 @@ def prepare_streams() -> None:
         with contextlib.suppress(ImportError):  # Windows has no readline.
             import readline  # It changes input().
 
-            # In the C locale, it would take the bytes of "é" for Meta keys, and show them as octal.
+            # Or, in the C locale, it takes the bytes of "é" for Meta keys, or shows their numbers.
             readline.parse_and_bind("set convert-meta off")
             readline.parse_and_bind("set output-meta on")
 

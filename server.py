@@ -31,7 +31,7 @@ def serve(host: str, port: int) -> None:
 
 
 def chat_with_client(listener: socket.socket) -> bool:
-    """Chat with whoever connects first; return False if that was no client."""
+    """Chat with whoever connects first; return False if no valid message came."""
     protocol.show("Waiting for a client... (Ctrl-C quits)")
     address = listener.getsockname()
     try:
@@ -54,11 +54,11 @@ def listen(host: str, port: int) -> socket.socket:
     """Return a listening socket, or raise ChatError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        # The look-up keeps the network card of an address like fe80::1%eth0.
+        # For a host like fe80::1%eth0, the address holds the number of the network card.
         _, _, _, _, address = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)[0]
         dual_stack = family == socket.AF_INET6 and socket.has_dualstack_ipv6()  # IPv4 on "::", too
         return socket.create_server(address, family=family, dualstack_ipv6=dual_stack)
-    except (OSError, UnicodeError) as error:  # UnicodeError: no host can have such a name.
+    except (OSError, UnicodeError) as error:
         advice = "choose another --port or --host"
         raise protocol.startup_error("cannot listen", host, error, advice) from error
 
@@ -75,10 +75,10 @@ def accept_client(listener: socket.socket) -> socket.socket:
 def hold_port(family: int, address: tuple[str, int] | tuple[str, int, int, int]) -> Iterator[None]:
     """Keep the port from other programs while nobody listens there, or raise ChatError."""
     with socket.socket(family) as holder:
-        if os.name != "nt":  # Windows has other rules: the port is free meanwhile.
+        if os.name != "nt":  # There, SO_REUSEADDR means something else: the port stays free.
             try:
-                # Beside the client's connection, the port can only be bound with SO_REUSEADDR.
-                # Once that is unset, nobody else can bind it.
+                # The client's connection has the port, too. SO_REUSEADDR allows that. As it would
+                # allow it to other programs, it is set for bind() alone.
                 holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 holder.bind(address)
                 holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)

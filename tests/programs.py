@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ for name in {"SIGINT", "SIGHUP"} & vars(signal).keys():
 
 ROOT = Path(__file__).resolve().parent.parent
 PYPY = sys.implementation.name == "pypy"
+PYTHON = shlex.quote(sys.executable)  # for a shell; its path may have blanks in it
 PROMPT = "Enter Input > "
 UNSURE = "; your last line may not have arrived"
 SECONDS = 20  # A step that takes longer has failed.
@@ -110,9 +112,12 @@ class Pipes:
         return self.shown[self._seen :]
 
     def until_it_waits(self):
-        """Wait until the program waits, as far as the system tells: then Ctrl-C is seen at once."""
-        stat = Path(f"/proc/{self.process.pid}/stat")
-        wait_until(lambda: not stat.exists() or " S " in stat.read_text())
+        """Wait until the program waits: then Ctrl-C is seen at once."""
+        stat, ps = Path(f"/proc/{self.process.pid}/stat"), f"ps -o stat= -p {self.process.pid}"
+        if stat.exists():
+            wait_until(lambda: " S " in stat.read_text())
+        else:  # macOS
+            wait_until(lambda: subprocess.check_output(ps.split())[:1] in (b"S", b"I"))
 
     def close(self):
         self.process.stdin.close()

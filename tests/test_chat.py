@@ -67,7 +67,7 @@ class ChatTest(unittest.TestCase):
     def test_what_cannot_be_a_message_is_refused_and_asked_again(self):
         client, server = self.meet()
         client.type("x" * 4097, "é" * 2049, "\udcff", "x" * 4096)
-        whys = [f"the message takes {size} bytes, the limit is 4096" for size in (4097, 4098)]
+        whys = [f"the message takes {size} bytes, more than 4096" for size in (4097, 4098)]
         whys.append("the message holds bytes that are not text")
         self.assertEqual(client.news()[1::2], [f"Not sent: {why}.\n{HELP}" for why in whys])
         self.assertEqual(server.sock.recv(5000), frames("x" * 4096))
@@ -145,7 +145,7 @@ class ChatTest(unittest.TestCase):
 
     def test_a_client_that_has_heard_nothing_is_asked_whether_the_server_runs_or_is_busy(self):
         lost = "the connection to the server was lost"
-        asked = f"; {re.escape(protocol.IS_SERVER_RUNNING)}"
+        asked = f"; {re.escape(protocol.SERVER_ADVICE)}"
         client, server = self.meet()
         client.type("x")
         server.sock.close()
@@ -166,12 +166,13 @@ class ChatTest(unittest.TestCase):
 
     def test_a_send_that_fails_is_told(self):
         client, server = self.meet("x")
-        with mock.patch("protocol.Connection.send", side_effect=ConnectionResetError):
-            self.assert_fails("the connection to the client was lost", server.type, "y")
-        self.assertEqual(server.news()[-2:], [PROMPT, NOT_SENT])
+        for error in (ConnectionResetError, BrokenPipeError, OSError(113, "No route to host")):
+            with mock.patch("protocol.Connection.send", side_effect=error):
+                self.assert_fails("the connection to the client was lost", server.type, "y")
+            self.assertEqual(server.news()[-2:], [PROMPT, NOT_SENT])
 
     def test_a_breach_is_told_and_answered_with_quit_on_the_way_out(self):
-        no_frame = "the frame announces 1195725856 bytes, the limit is 4096"
+        no_frame = "the frame announces 1195725856 bytes, more than 4096"
         for turns, sent, why in (
             ((), b"GET / HTTP/1.1\r\n\r\n", no_frame),
             (("x", "play", "5", "1"), frames("5"), "5 is not free"),
@@ -187,7 +188,8 @@ class ChatTest(unittest.TestCase):
         client, server = self.meet()
         client.sock.sendall(frames("x", "y"))
         server.hear()
-        self.assert_fails("the client broke the rules: the message came out of turn", server.type, "z")
+        told = "the client broke the rules: the message came out of turn"
+        self.assert_fails(told, server.type, "z")
         self.assertEqual(server.news()[-2:], [PROMPT, NOT_SENT])
 
     def test_controls_line_breaks_and_bidi_controls_are_escaped_and_nothing_else(self):

@@ -16,20 +16,20 @@ from unittest import mock
 import client as client_module
 import protocol
 import server as server_module
-from protocol import CLIENT, HINT, IS_SERVER_RUNNING, NOT_SENT, SERVER, ChatError
+from protocol import HINT, NOT_SENT, SERVER, SERVER_ADVICE
 from tests import programs
-from tests.programs import PROMPT, ROOT, SECONDS, UNSURE, ProgramTest, Terminal, TerminalTest
+from tests.programs import PROMPT, PYTHON, SECONDS, UNSURE, ProgramTest, Terminal, TerminalTest
 from tests.wire import frames, no_answer, reset
 
 LOST_CLIENT = "server.py: error: the connection to the client was lost"
 LOST_SERVER = "client.py: error: the connection to the server was lost"
 WAITING = "Waiting for a client... (Ctrl-C quits)\n"
 BREACHES = (
-    (b"\xff" * 4, "the frame announces 4294967295 bytes, the limit is 4096"),
-    (b"\0\0\x10\x01" + b"x" * 4096, "the frame announces 4097 bytes, the limit is 4096"),
+    (b"\xff" * 4, "the frame announces 4294967295 bytes, more than 4096"),
+    (b"\0\0\x10\x01" + b"x" * 4096, "the frame announces 4097 bytes, more than 4096"),
     (b"\0\0\0\1\xff", "the frame holds bytes that are not UTF-8"),
-    (b"GET / HTTP/1.1\r\n\r\n", "the frame announces 1195725856 bytes, the limit is 4096"),
-    (bytes.fromhex("16030100f4010000f0"), "the frame announces 369295616 bytes, the limit is 4096"),
+    (b"GET / HTTP/1.1\r\n\r\n", "the frame announces 1195725856 bytes, more than 4096"),
+    (bytes.fromhex("16030100f4010000f0"), "the frame announces 369295616 bytes, more than 4096"),
     (b"\0\0", "the stream ended inside a frame"),
     (b"\0\0\0\5/q", "the stream ended inside a frame"),
 )
@@ -47,7 +47,7 @@ class ConnectingTest(ProgramTest):
     def test_an_unknown_host_is_told_by_a_program_that_is_started_from_anywhere(self):
         with tempfile.TemporaryDirectory() as elsewhere:
             for program in ("server.py", "client.py"):
-                done = programs.run(str(ROOT / program), "--host", "a..b", cwd=elsewhere)
+                done = programs.run(str(programs.ROOT / program), "--host", "a..b", cwd=elsewhere)
                 told = f"{program}: error: cannot find the host a..b; check --host\n"
                 self.assertEqual((done.returncode, done.stderr), (1, told))
 
@@ -58,14 +58,15 @@ class ConnectingTest(ProgramTest):
 
     @mock.patch("socket.create_connection", side_effect=socket.timeout("timed out"))
     def test_a_host_that_does_not_answer_is_given_20_seconds(self, connect):
-        told = f"cannot connect to host port 1: timed out; {IS_SERVER_RUNNING}"
+        told = f"cannot connect to host port 1: timed out; {SERVER_ADVICE}"
         self.assert_told(told, client_module.connect, "host", 1)
         connect.assert_called_once_with(("host", 1), 20)
 
     def test_the_limit_is_only_for_connecting(self):
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            with client_module.connect(*listener.getsockname()) as sock:
-                self.assertIsNone(sock.gettimeout())
+            sock = client_module.connect(*listener.getsockname())
+        with sock:
+            self.assertIsNone(sock.gettimeout())
 
     @programs.posix_only
     @unittest.skipUnless(os.path.exists("/proc/net/tcp"), "no /proc/net/tcp tells who connects")
@@ -90,6 +91,12 @@ class ConnectingTest(ProgramTest):
                 told = f"cannot find the host {host}; check --host"
                 self.assert_told(told, server_module.listen, host, 1)
             look_up.assert_called_once_with(host, 1, family, socket.SOCK_STREAM)
+        # The number of the network card is in the address that was looked up.
+        address = ("fe80::1", 1, 0, 7)
+        found = mock.patch("socket.getaddrinfo", return_value=[(0, 0, 0, "", address)])
+        with found, mock.patch("socket.create_server") as create_server:
+            server_module.listen("fe80::1%card", 1)
+        self.assertEqual(create_server.call_args[0], (address,))
 
     def test_strangers_are_reported_in_a_line_each_and_the_client_gets_in(self):
         server, port = self.start_server()
@@ -158,7 +165,7 @@ class ConnectingTest(ProgramTest):
             client.type(*words)
             server.until("Client: x\n" if words else "Connected by ")
             third = self.start("client.py", "--port", port)
-            third.until(f"; {IS_SERVER_RUNNING}\n")
+            third.until(f"; {SERVER_ADVICE}\n")
             self.assert_ends(third, 1)
             self.assertNotIn("Connected", third.shown)
 
@@ -168,11 +175,11 @@ class ConnectingTest(ProgramTest):
             listener.accept()[0].close()
         client.type("x")
         client.until(NOT_SENT + "\n")
-        self.assert_ends(client, 1, f"{LOST_SERVER}; {IS_SERVER_RUNNING}")
+        self.assert_ends(client, 1, f"{LOST_SERVER}; {SERVER_ADVICE}")
 
 
 class PortTest(ProgramTest):
-    """The port is the server's as long as it runs. On Windows it is free while there is a client."""
+    """The port is the server's as long as it runs; on Windows only while it listens."""
 
     def can_be_taken(self, host, port):
         """Return whether someone else, another user if possible, can listen at that address."""
@@ -199,6 +206,8 @@ class PortTest(ProgramTest):
                 with socket.create_connection((host, int(port)), SECONDS):
                     server.until("Waiting for the client...\n")
                     self.assertFalse(self.can_be_taken(host, port))
+                    if host == "0.0.0.0":  # On Linux, all of 127.0.0.0/8 is this machine.
+                        self.assertFalse(self.can_be_taken("127.0.0.9", port))
                 server.until(WAITING)
             server.end()
             self.assertTrue(self.can_be_taken(host, port))
@@ -222,17 +231,21 @@ class PortTest(ProgramTest):
     @programs.posix_only
     def test_a_port_that_is_lost_is_an_error(self):
         with socket.create_server(("127.0.0.1", 0)) as thief:
-            told = "^cannot keep the port: Address already in use$"
-            with self.assertRaisesRegex(ChatError, told):
-                with server_module.hold_port(thief.family, thief.getsockname()):
-                    self.fail("it is held twice")
+            sock, peer = socket.socketpair()
+            told = "cannot keep the port: Address already in use"
+            accepted = mock.patch("server.accept_client", return_value=sock)
+            with peer, accepted, mock.patch("protocol.show"):
+                with self.assertRaisesRegex(protocol.ChatError, f"^{told}$"):
+                    server_module.chat_with_client(thief)
+            self.assertEqual(sock.fileno(), -1)
 
     def test_the_server_listens_again_on_the_address_that_was_given(self):
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
-            with mock.patch("server.listen", return_value=listener) as listen, mock.patch(
-                "server.chat_with_client", side_effect=[False, True]
-            ), mock.patch("protocol.show"):
+            listen = mock.Mock(return_value=listener)
+            chat = mock.Mock(side_effect=[False, True])
+            known = mock.patch.multiple("server", listen=listen, chat_with_client=chat)
+            with known, mock.patch("protocol.show"):
                 server_module.serve("the host", 0)
         self.assertEqual(listen.mock_calls, [mock.call("the host", 0), mock.call("the host", port)])
 
@@ -266,13 +279,13 @@ class SignalTest(TerminalTest):
         for number in (signal.SIGTERM, signal.SIGHUP):
             server, client = self.start_chat()
             server.process.send_signal(number)
-            self.assert_ends(client, 1, f"{LOST_SERVER}{UNSURE}; {IS_SERVER_RUNNING}")
+            self.assert_ends(client, 1, f"{LOST_SERVER}{UNSURE}; {SERVER_ADVICE}")
             self.assertEqual(server.process.wait(SECONDS), -number)
 
     @unittest.skipIf(programs.PYPY, "PyPy takes Ctrl-C even if it was ignored")
     def test_ctrl_c_that_was_ignored_at_the_start_stays_ignored(self):
         server, port = self.start_server()
-        command = f"trap '' INT; exec {sys.executable} client.py --port {port}"
+        command = f"trap '' INT; exec {PYTHON} client.py --port {port}"
         client = self.ends(Terminal("sh", "-c", command))
         client.type("x")
         client.until("Waiting for the server...\n")
@@ -287,7 +300,7 @@ class SignalTest(TerminalTest):
         for keys in (None, "", "half a li", "\x1b5", "\x12", "\x18", "\x1b"):
             server, port = self.start_server()
             shell = self.ends(Terminal("bash", "--norc", "-i", TERM="xterm"))
-            shell.write(f"{sys.executable} client.py --port {port}\n")
+            shell.write(f"{PYTHON} client.py --port {port}\n")
             shell.type("x")
             server.until(PROMPT)
             if keys is not None:
@@ -360,9 +373,9 @@ class OutputTest(ProgramTest):
 
         run_without_reader(quit_)
         run_without_reader(close_and_quit)
-        with mock.patch("protocol.show", side_effect=[KeyboardInterrupt]) as show:
-            with mock.patch("sys.argv", ["client.py"]):
-                self.assertEqual(protocol.run(quit_, "", 1), 130)
+        pressed = mock.patch("protocol.show", side_effect=KeyboardInterrupt)
+        with mock.patch("sys.argv", ["client.py"]), pressed as show:
+            self.assertEqual(protocol.run(quit_, "", 1), 130)
         show.assert_called_once_with("")
 
     def test_an_error_cannot_change_the_terminal(self):

@@ -42,9 +42,10 @@ class ConnectionTest(unittest.TestCase):
 
     def test_what_is_too_long_or_no_text_is_not_sent(self):
         for text, size in (("x" * 4097, 4097), ("é" * 2049, 4098)):
-            why = f"the message takes {size} bytes, the limit is 4096"
+            why = f"the message takes {size} bytes, more than 4096"
             self.assert_breach(why, self.connection.send, text)
-        self.assert_breach("the message holds bytes that are not text", self.connection.send, "caf\udce9")
+        why = "the message holds bytes that are not text"
+        self.assert_breach(why, self.connection.send, "caf\udce9")
         self.assertFalse(self.peer.poll())
 
     def test_a_stream_is_read_as_sent_wherever_it_is_split(self):
@@ -60,7 +61,7 @@ class ConnectionTest(unittest.TestCase):
         for sent, size in ((b"\xff" * 4, 4294967295), (b"\0\0\x10\x01" + b"x" * 4097, 4097)):
             for pieces in ([sent], [sent[:1], sent[1:]]):
                 sock = mock.Mock(**{"recv.side_effect": pieces})
-                why = f"the frame announces {size} bytes, the limit is 4096"
+                why = f"the frame announces {size} bytes, more than 4096"
                 self.assert_breach(why, Connection(sock).receive)
                 self.assertEqual(sock.recv.mock_calls, [mock.call(4100)] * len(pieces))
 

@@ -1,10 +1,10 @@
 """The promises of the programs that take real ones: on terminals, between pipes."""
 
+import io
 import os
 import re
 import shutil
 import socket
-import sys
 import unittest
 from unittest import mock
 
@@ -12,7 +12,7 @@ import protocol
 import server
 from protocol import CLIENT, HELP_TEXT, HINT, SERVER
 from tests import programs
-from tests.programs import PROMPT, SECONDS, ProgramTest, Terminal, TerminalTest, changed
+from tests.programs import PROMPT, PYTHON, SECONDS, ProgramTest, Terminal, TerminalTest, changed
 
 try:
     import termios
@@ -46,7 +46,7 @@ class ScreenTest(ProgramTest):
         server.until("Client: 5 mine\n")
 
     def test_bytes_that_are_not_text_are_refused_and_asked_again(self):
-        server, client = self.start_both()
+        server, client = self.start_both(PYTHONIOENCODING="utf-8:strict")
         client.write(b"caf\xe9\ncaf\xc3\xa9\n")
         client.until("caf\\udce9\nNot sent: the message holds bytes that are not text.")
         server.until("Client: café\n")
@@ -75,7 +75,7 @@ class TypingTest(TerminalTest):
     def test_a_line_is_shown_once_where_input_alone_or_output_alone_is_a_terminal(self):
         for command in ("{} | cat", "printf 'x\n' | {}"):
             server, port = self.start_server()
-            program = f"{sys.executable} client.py --port {port}"
+            program = f"{PYTHON} client.py --port {port}"
             client = self.ends(Terminal("sh", "-c", command.format(program)))
             client.until(PROMPT)
             if command.endswith("cat"):
@@ -139,7 +139,7 @@ class TypingTest(TerminalTest):
     def test_what_was_typed_and_not_taken_does_not_reach_the_shell(self):
         for tee, end in (("", "quit.\n"), ("| cat", "busy with another client?\n")):
             server, port = self.start_server()
-            command = f"stty -a; {sys.executable} client.py --port {port} {tee}; stty -a; cat"
+            command = f"stty -a; {PYTHON} client.py --port {port} {tee}; stty -a; cat"
             client = self.ends(Terminal("sh", "-c", command))
             settings = client.until("Connected to ").partition("flusho")[0]
             client.type("x")
@@ -162,7 +162,7 @@ class TypingTest(TerminalTest):
     def test_without_a_chat_what_was_typed_is_left_to_the_shell(self):
         with socket.socket() as bound:  # Nobody listens here.
             bound.bind(("127.0.0.1", 0))
-            command = f"{sys.executable} client.py --port {bound.getsockname()[1]}; cat"
+            command = f"{PYTHON} client.py --port {bound.getsockname()[1]}; cat"
             shell = self.ends(Terminal("sh", "-c", command))
             shell.write("echo early\n")
             shell.until("Connecting to the server")
@@ -172,7 +172,7 @@ class TypingTest(TerminalTest):
     @unittest.skipUnless(shutil.which("bash"), "there is no bash")
     def test_a_server_in_the_background_can_be_left_by_its_client(self):
         """It must not touch the terminal, or the system would stop it."""
-        background = f"set -m; {sys.executable} server.py --port 0 & read -r; wait $!"
+        background = f"set -m; {PYTHON} server.py --port 0 & read -r; wait $!"
         shell = self.ends(Terminal("bash", "-c", background))
         shell.until("Listening on ")
         port = shell.until("\n").rpartition(":")[2]
@@ -187,12 +187,12 @@ class TypingTest(TerminalTest):
 class AddressTest(ProgramTest):
     def test_one_line_says_what_can_be_typed_right_after_who_connected(self):
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            near, address = socket.create_connection(listener.getsockname()), listener.getsockname()
-            far, caller = listener.accept()
-        for sock, me, told in ((near, CLIENT, f"to {address}"), (far, SERVER, f"by {caller}")):
+            near, far = socket.create_connection(listener.getsockname()), listener.accept()[0]
+        for sock, me, connected in ((near, CLIENT, "to"), (far, SERVER, "by")):
+            told = f"Connected {connected} 127.0.0.1:{sock.getpeername()[1]}"
             with mock.patch("protocol.show") as show, protocol.open_chat(sock, me):
-                told = re.sub(r"\('(.*)', (.*)\)", r"\1:\2", told)
-                self.assertEqual(show.mock_calls, [mock.call(f"Connected {told}"), mock.call(HINT)])
+                self.assertEqual(show.mock_calls, [mock.call(told), mock.call(HINT)])
+                self.assertTrue(sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
         for word in ("/q", "play", "/help"):
             self.assertIn(word, HINT)
 
@@ -211,7 +211,7 @@ class AddressTest(ProgramTest):
     def test_a_server_that_other_machines_may_reach_warns(self):
         mine = ("127.0.0.1", 1), ("127.8.0.9", 1), ("::1", 1, 0, 0)
         others = ("192.168.1.5", 1), ("10.0.0.1", 1), ("0.0.0.0", 1), ("::", 1, 0, 0)
-        for address in (*mine, *others, ("1.127.0.1", 1), ("12.7.0.1", 1), ("::1:1", 1, 0, 0)):
+        for address in (*mine, *others, ("1.127.0.1", 1), ("12.7.0.1", 1), ("::1234", 1, 0, 0)):
             listener = mock.Mock(**{"getsockname.return_value": address})
             listen = mock.patch("server.listen", return_value=listener)
             with listen, mock.patch("server.chat_with_client"), mock.patch("protocol.show") as show:
@@ -241,6 +241,10 @@ class AddressTest(ProgramTest):
 
 
 class ArgumentsTest(unittest.TestCase):
+    def test_input_and_output_may_be_other_than_files_as_in_idle(self):
+        with mock.patch("sys.stdin", io.StringIO()), mock.patch("sys.stdout", io.StringIO()):
+            self.assertIsNone(protocol.prepare_streams())
+
     def test_help_tells_the_defaults(self):
         for program, lowest in (("server.py", 0), ("client.py", 1)):
             done = programs.run(program, "--help")
@@ -256,8 +260,9 @@ class ArgumentsTest(unittest.TestCase):
             self.assertRegex(done.stderr, rf"(?s)^usage: .*\n{command[0]}: error: .*\n$")
 
     def test_the_ports_end_where_the_range_ends(self):
-        for text, lowest in (("0", 0), ("1", 1), ("65535", 1)):
-            with mock.patch("sys.argv", ["", "--port", text]), mock.patch("sys.stdin"):
+        for text, lowest in (("0", 0), ("1", 1), ("65535", 1), ("3720", 1)):
+            given = ["--port", text] if text != "3720" else []  # the default
+            with mock.patch("sys.argv", ["", *given]), mock.patch("sys.stdin"):
                 self.assertEqual(protocol.parse_arguments("", lowest), ("127.0.0.1", int(text)))
         for text, lowest in (("-1", 0), ("0", 1), ("65536", 0)):
             given = mock.patch("sys.argv", ["program", "--port", text])
@@ -269,7 +274,8 @@ class ArgumentsTest(unittest.TestCase):
     def test_without_standard_input_output_or_error_a_program_does_not_begin(self):
         told = "server.py: error: standard input, output and error must be open\n"
         for stream in (0, 1, 2):
-            done = programs.run("server.py", preexec_fn=lambda stream=stream: os.close(stream))
+            command = ("server.py", "--port", "0")
+            done = programs.run(*command, preexec_fn=lambda stream=stream: os.close(stream))
             self.assertNotIn("Listening", done.stdout)
             if stream != 2:
                 self.assertEqual((done.returncode, done.stderr.endswith(told)), (2, True))

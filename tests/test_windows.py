@@ -36,6 +36,25 @@ class WindowsTest(ProgramTest):
     def on_linux(self, *command):
         return self.ends(Terminal(sys.executable, *command))
 
+    def test_what_was_typed_and_not_taken_does_not_reach_the_shell(self):
+        server = self.on_linux("server.py", "--port", "0")
+        server.until("Listening on ")
+        port = server.until("\n").rpartition(":")[2]
+        shell = self.ends(Console("wine", "cmd", TERM="xterm", LANG="C.UTF-8"))
+        shell.until(">")
+        shell.write('"Z:{}" client.py --port {}\n'.format(PYTHON.replace("/", "\\"), port))
+        shell.type("x")
+        shell.until("Waiting for the server")
+        # Both lines come at once: when the first one is taken, the other one is there.
+        shell.write("y\necho EARLY%CD%\n")
+        server.type("z")
+        server.until("Client: y\n")
+        server.type("/q")
+        shell.until("The server quit.")
+        shell.until(">")
+        shell.write("echo END%CD%\n")
+        self.assertNotIn("EARLYZ:", shell.until("ENDZ:"))
+
     def start_pair(self, server_system, client_system):
         server = server_system("server.py", "--port", "0")
         server.until("Listening on ")
