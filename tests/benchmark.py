@@ -1,13 +1,9 @@
 """How fast a message and a whole turn are, each next to the best there is for it.
 
-``python3 -m tests.benchmark`` prints a table. Both are measured in one run and in turns; a ratio is
-the median of the ratios of neighbors, so that what else the machine does falls on both.
+``python3 -m tests.benchmark`` prints processor times, and the ratio of ours to the peer's. Each
+round measures both, so that what else the machine does falls on both; the figures are medians.
 """
 
-from __future__ import annotations
-
-import contextlib
-import itertools
 import multiprocessing.connection
 import os
 import resource
@@ -53,74 +49,22 @@ while True:
 """
 
 
-def ours(near, far, size):
-    """Return what sends so many messages and receives each before the next: our text."""
-    send, receive, text = Connection(near).send, Connection(far).receive, "x" * size
-
-    def exchange(count):
-        for _ in range(count):
-            send(text)
-            receive()
-
-    return exchange
+def message_seconds(send, receive, message):
+    """Return the processor time of a message, sent and received in one process."""
+    start = time.process_time()
+    for _ in range(MESSAGES):
+        send(message)
+        receive()
+    return (time.process_time() - start) / MESSAGES
 
 
-def by_multiprocessing(near, far, size):
-    """Do the same with bytes and multiprocessing.connection, whose frame is ours."""
-    near, far = (multiprocessing.connection.Connection(os.dup(s.fileno())) for s in (near, far))
-    message = b"x" * size
-
-    def exchange(count):
-        for _ in range(count):
-            near.send_bytes(message)
-            far.recv_bytes()
-
-    return exchange
+def turn_seconds(server, client):
+    """Return the processor time of a turn in both programs, without their start."""
+    return (pair_seconds(server, client, TURNS) - pair_seconds(server, client, 1)) / (2 * TURNS)
 
 
-def compare(rounds, measures):
-    """Measure in turns; return each one's median and the first one's median ratio to each other."""
-    values = {name: [] for name in measures}
-    for measured in range(rounds + 1):
-        for name, measure in measures.items():
-            value = measure()
-            if measured:  # The first round only warms up.
-                values[name].append(value)
-    mine = next(iter(values.values()))
-    return {
-        name: (statistics.median(its), statistics.median(x / y for x, y in zip(mine, its)))
-        for name, its in values.items()
-    }
-
-
-def timed(act):
-    """Return a function that measures the processor time of one of MESSAGES acts, in seconds."""
-
-    def measure():
-        start = time.process_time()
-        act(MESSAGES)
-        return (time.process_time() - start) / MESSAGES
-
-    return measure
-
-
-def pair(stack):
-    """Return two connected TCP sockets."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        near = stack.enter_context(socket.create_connection(listener.getsockname()))
-        return near, stack.enter_context(listener.accept()[0])
-
-
-def transfers(stack, size):
-    """Return what measures the processor time of a message sent and received in one process."""
-    return {
-        "ours": timed(ours(*pair(stack), size)),
-        "multiprocessing.connection": timed(by_multiprocessing(*pair(stack), size)),
-    }
-
-
-def run_pair(server, client, turns):
-    """Return the processor time that two programs take for what waits in a pipe, in seconds."""
+def pair_seconds(server, client, turns):
+    """Return the processor time that two programs take for what waits in a pipe."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     options = {"stdin": subprocess.PIPE, "cwd": ROOT, "env": ENVIRONMENT}
     first = subprocess.Popen([sys.executable, *server], stdout=subprocess.PIPE, **options)
@@ -128,7 +72,8 @@ def run_pair(server, client, turns):
     options.update(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     second = subprocess.Popen([sys.executable, *client, port], **options)
     # Left to the system, both can share a processor or not, which takes longer.
-    for program, processor in zip((first, second), itertools.cycle(os.sched_getaffinity(0))):
+    processors = sorted(os.sched_getaffinity(0))
+    for program, processor in ((first, processors[0]), (second, processors[-1])):
         os.sched_setaffinity(program.pid, {processor})
         program.stdin.write(b"hello\n" * turns)
         program.stdin.close()
@@ -137,30 +82,34 @@ def run_pair(server, client, turns):
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def whole_turns(_stack):
-    """Return what measures the processor time of a turn in both programs, without their start."""
-    pairs = {
-        "ours": (["server.py", "--port", "0"], ["client.py", "--port"]),
-        "the shortest pair": (["-c", PAIR_SERVER], ["-c", PAIR_CLIENT]),
-    }
-    return {
-        name: lambda pair=pair: (run_pair(*pair, TURNS) - run_pair(*pair, 1)) / (2 * TURNS)
-        for name, pair in pairs.items()
-    }
+def connect():
+    """Return two connected TCP sockets."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return socket.create_connection(listener.getsockname()), listener.accept()[0]
+
+
+def compare(title, rounds, measure, mine, its):
+    """Measure both in turns, and print a row."""
+    measure(*mine), measure(*its)  # This only warms up.
+    times = [(measure(*mine), measure(*its)) for _ in range(rounds)]
+    medians = [statistics.median(column) * 1e6 for column in zip(*times)]
+    ratio = statistics.median(own / other for own, other in times)
+    print(f"{title:45}{medians[0]:8.1f} µs{medians[1]:8.1f} µs{ratio:8.2f}")
 
 
 def main():
     print(f"{sys.implementation.name} {sys.version.partition(' ')[0]}, {sys.platform}")
-    print(f"\n{'':50}{'median':>12}{'ours to it':>12}")
-    for title, measured, rounds, *size in (
-        *(("processor time, a message of {} bytes", transfers, 60, size) for size in (16, 4096)),
-        ("processor time, a turn in both programs", whole_turns, 20),
-    ):
-        with contextlib.ExitStack() as stack:
-            rows = compare(rounds, measured(stack, *size))
-        for name, (median, ratio) in rows.items():
-            label = title.format(*size) if name == "ours" else ""
-            print(f"{label:50}{median * 1e6:>9.1f} µs{ratio:>12.2f}  {name}")
+    print(f"\n{'':45}{'ours':>11}{'the peer':>11}{'ratio':>8}")
+    near, far = map(Connection, connect())
+    its_near, its_far = (multiprocessing.connection.Connection(s.detach()) for s in connect())
+    for size in (16, 4096):
+        mine = near.send, far.receive, "x" * size
+        its = its_near.send_bytes, its_far.recv_bytes, b"x" * size
+        title = f"a message of {size} bytes, multiprocessing"
+        compare(title, 60, message_seconds, mine, its)
+    mine = ("server.py", "--port", "0"), ("client.py", "--port")
+    its = ("-c", PAIR_SERVER), ("-c", PAIR_CLIENT)
+    compare("a turn in both programs, the shortest pair", 20, turn_seconds, mine, its)
 
 
 if __name__ == "__main__":

@@ -175,11 +175,12 @@ class ProgramTest(unittest.TestCase):
         self.addCleanup(program.end)
         return program
 
-    def start_server(self, *command, **environment):
+    def start_server(self, *command, start=None, **environment):
         """Start a server on a free port; return it and the port."""
-        server = self.start(*(command or ("server.py", "--port", "0")), **environment)
+        command = command or ("server.py", "--port", "0")
+        server = (start or self.start)(*command, **environment)
         server.until("Listening on ")
-        return server, server.until("\n").rpartition(":")[2]
+        return server, server.until("\n").rpartition(":")[2].strip()
 
     def start_both(self, **environment):
         """Return a server and a client that have met."""
@@ -195,6 +196,16 @@ class ProgramTest(unittest.TestCase):
         server.until(PROMPT)
         client.until("Waiting for the server...\n")
         return server, client
+
+    def play_to_the_end(self, server, client):
+        """Let the client, which is X, win in the server's turn; then the server quits."""
+        for mover, line in zip((server, client) * 4, ("play", "5", "1", "2", "3", "8")):
+            mover.type(line)
+        server.until("You lose: the client has 2, 5, 8.\n")
+        server.type("/q")
+        client.until("The server quit.\n")
+        self.assert_ends(server, 0)
+        self.assert_ends(client, 0)
 
     def assert_ends(self, program, status, error=""):
         """Check the exit status, and that it ends with this line of error or without any."""

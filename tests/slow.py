@@ -19,16 +19,13 @@ def open_tun(name):
     return tun
 
 
-def carry(ends, seconds, bytes_per_second, stop):
-    """Carry packets between the devices, each late, until ``stop`` can be read."""
+def carry(ends, seconds, bytes_per_second):
+    """Carry packets between the devices, each late, for ever."""
     other, free = dict(zip(ends, ends[::-1])), dict.fromkeys(ends, 0)
     order, late = itertools.count(), []
     while True:
         wait = max(0, late[0][0] - time.monotonic()) if late else None
-        ready = select.select([*ends, stop], [], [], wait)[0]
-        if stop in ready:
-            return
-        for end in ready:
+        for end in select.select(ends, [], [], wait)[0]:
             packet = os.read(end, 4096)
             free[end] = max(free[end], time.monotonic()) + len(packet) / bytes_per_second
             heapq.heappush(late, (free[end] + seconds, next(order), other[end], packet))

@@ -3,7 +3,6 @@
 import io
 import os
 import re
-import shutil
 import socket
 import unittest
 from unittest import mock
@@ -12,7 +11,7 @@ import protocol
 import server
 from protocol import CLIENT, HELP_TEXT, HINT, SERVER
 from tests import programs
-from tests.programs import PROMPT, PYTHON, SECONDS, ProgramTest, Terminal, TerminalTest, changed
+from tests.programs import PROMPT, PYTHON, ProgramTest, Terminal, TerminalTest, changed
 
 try:
     import termios
@@ -153,35 +152,14 @@ class TypingTest(TerminalTest):
             client.write("end\n")
             self.assertEqual(client.until("end\nend\n").partition("\n")[2], "")
 
-    def test_a_terminal_that_cannot_discard_what_was_typed_is_no_error(self):
-        in_front = mock.patch("os.tcgetpgrp", return_value=os.getpgrp())
-        with in_front, mock.patch("termios.tcflush", side_effect=termios.error) as tcflush:
-            protocol.discard_typed()
-        tcflush.assert_called_once_with(0, termios.TCIFLUSH)
-
-    def test_without_a_chat_what_was_typed_is_left_to_the_shell(self):
-        with socket.socket() as bound:  # Nobody listens here.
-            bound.bind(("127.0.0.1", 0))
-            command = f"{PYTHON} client.py --port {bound.getsockname()[1]}; cat"
-            shell = self.ends(Terminal("sh", "-c", command))
-            shell.write("echo early\n")
-            shell.until("Connecting to the server")
-            shell.until("error: ")
-            shell.until("\necho early\n")
-
-    @unittest.skipUnless(shutil.which("bash"), "there is no bash")
-    def test_a_server_in_the_background_can_be_left_by_its_client(self):
-        """It must not touch the terminal, or the system would stop it."""
-        background = f"set -m; {PYTHON} server.py --port 0 & read -r; wait $!"
-        shell = self.ends(Terminal("bash", "-c", background))
-        shell.until("Listening on ")
-        port = shell.until("\n").rpartition(":")[2]
-        client = self.start("client.py", "--port", port)
-        client.type("/q")
-        shell.until("The client quit.\n")
-        shell.write("\n")
-        shell.rest()
-        self.assertEqual(shell.process.wait(SECONDS), 0)
+    def test_a_terminal_that_cannot_discard_is_no_error_and_in_the_background_it_is_not_asked(self):
+        for group, asked in ((os.getpgrp(), [mock.call(0, termios.TCIFLUSH)]), (1, [])):
+            groups = mock.patch("os.tcgetpgrp", return_value=group)
+            flush = mock.patch("termios.tcflush", side_effect=termios.error)
+            with groups as tcgetpgrp, flush as tcflush:
+                protocol.discard_typed()
+            self.assertEqual(tcflush.mock_calls, asked)
+            tcgetpgrp.assert_called_once_with(0)
 
 
 class AddressTest(ProgramTest):
