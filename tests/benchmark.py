@@ -105,8 +105,7 @@ def main():
     for size in (16, 4096):
         mine = near.send, far.receive, "x" * size
         its = its_near.send_bytes, its_far.recv_bytes, b"x" * size
-        title = f"a message of {size} bytes, multiprocessing"
-        compare(title, 60, message_seconds, mine, its)
+        compare(f"a message of {size} bytes, multiprocessing", 60, message_seconds, mine, its)
     mine = ("server.py", "--port", "0"), ("client.py", "--port")
     its = ("-c", PAIR_SERVER), ("-c", PAIR_CLIENT)
     compare("a turn in both programs, the shortest pair", 20, turn_seconds, mine, its)

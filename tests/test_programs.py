@@ -14,10 +14,12 @@ from tests import programs
 from tests.programs import PROMPT, PYTHON, ProgramTest, Terminal, TerminalTest, changed
 
 try:
+    import readline
     import termios
 except ImportError:  # Windows
-    termios = None
+    readline = termios = None
 
+GNU_READLINE = readline and "using GNU readline" in readline.__doc__
 READLINE = {"TERM": "xterm"}
 WARNING = "Whoever reaches this port first takes the seat; nothing is encrypted."
 
@@ -123,7 +125,7 @@ class TypingTest(TerminalTest):
         self.assert_ends(client, 0)
         self.assertRegex(client.shown, rf"{PROMPT}(\^D[\x08]*)?\n$")
 
-    @unittest.skipIf(programs.PYPY, "PyPy's own line editor takes no such letters in the C locale")
+    @unittest.skipUnless(GNU_READLINE, "libedit and PyPy's editor take no such letters there")
     def test_letters_beyond_ascii_are_typed_and_sent_as_they_are_in_the_c_locale(self):
         text = "Vous êtes là, Übermaß, Привет, 日本語"
         for locale in ("C", "POSIX"):
