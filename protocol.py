@@ -135,7 +135,7 @@ class State(NamedTuple):
         command = typed.strip().lower()
         if command in ((QUIT, RESIGN) if self.game_is_on else (QUIT, INVITE)):
             return command
-        # A move is followed by one space and the words.
+        # One space separates a move from the words after it.
         return " ".join(typed.split(maxsplit=1)) if self.game_is_on else typed
 
     def after(self, speaker: str, text: str) -> State:
@@ -191,7 +191,7 @@ def game_news(old: State, new: State, me: str) -> list[str]:
 # 3. One end of the chat: it speaks a turn, it hears a turn.
 
 PROMPT = "Enter Input > "
-WAIT_SECONDS = 1  # On Windows, Ctrl-C cannot interrupt select(), so it waits again and again.
+WAIT_SECONDS = 1  # On Windows, Ctrl-C cannot interrupt a wait, so each wait is short.
 NOT_SENT = "Your last line was not sent."
 SERVER_ADVICE = "is server.py running there, or busy with another client?"
 HELP = "/help"
@@ -366,7 +366,7 @@ def open_chat(sock: socket.socket, me: str) -> Iterator[Chat]:
     try:
         address = address_text(sock.getpeername())
     except OSError:
-        address = "a peer that has left again"
+        address = "a peer that has already left"
     try:
         show(f"Connected {'to' if me == CLIENT else 'by'} {address}")
         show(HINT)
@@ -401,7 +401,7 @@ def address_text(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
 
 def startup_error(what: str, host: str, error: OSError | UnicodeError, advice: str) -> ChatError:
     """Return the ChatError for a failed start, with advice."""
-    if isinstance(error, (socket.gaierror, UnicodeError)):  # No host can have such a name.
+    if isinstance(error, (socket.gaierror, UnicodeError)):  # The latter: a name like "a..b".
         return ChatError(f"cannot find the host {host}; check --host")
     return ChatError(f"{what}: {error.strerror or error}; {advice}")  # A timeout has no strerror.
 

@@ -75,10 +75,10 @@ def accept_client(listener: socket.socket) -> socket.socket:
 def hold_port(family: int, address: tuple[str, int] | tuple[str, int, int, int]) -> Iterator[None]:
     """Keep the port from other programs while nobody listens there, or raise ChatError."""
     with socket.socket(family) as holder:
-        if os.name != "nt":  # There, SO_REUSEADDR means something else: the port stays free.
+        if os.name != "nt":  # On Windows, SO_REUSEADDR means something else; the port stays free.
             try:
-                # The client's connection has the port, too. SO_REUSEADDR allows that. As it would
-                # allow it to other programs, it is set for bind() alone.
+                # SO_REUSEADDR lets bind() share the port with the client's connection. Left set,
+                # it would let other programs share it, too.
                 holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 holder.bind(address)
                 holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)

@@ -124,7 +124,7 @@ class ConnectingTest(ProgramTest):
         with gone, mock.patch("protocol.show") as show, protocol.open_chat(sock, SERVER) as chat:
             self.assert_told("the connection to the client was lost", chat.hear)
         self.assertEqual(sock.fileno(), -1)
-        show.assert_any_call("Connected by a peer that has left again")
+        show.assert_any_call("Connected by a peer that has already left")
 
     @unittest.skipUnless(sys.platform == "linux", "no descriptors can be taken away here")
     def test_without_a_free_descriptor_it_listens_again_or_ends(self):
