@@ -20,7 +20,7 @@ from tictactoe import OTHER_MARK, SQUARES, Game, IllegalMove
 MAX_MESSAGE_BYTES = 4096  # Without a limit, a header could announce 4 GiB.
 HEADER = struct.Struct(">I")  # ">": big-endian, "I": unsigned, 4 bytes
 
-# By default, a system does not notice for hours that a silent host has vanished.
+# By default, a system notices after hours, or never, that a silent host has vanished.
 KEEP_ALIVE_OPTIONS = {
     "TCP_KEEPIDLE": 20,  # seconds of silence until the system asks whether the host is there
     "TCP_KEEPALIVE": 20,  # the name of TCP_KEEPIDLE on macOS
@@ -143,7 +143,7 @@ class State(NamedTuple):
 
         Raises ProtocolError or IllegalMove if the message is against the rules.
         """
-        if text == QUIT:  # Legal out of turn, too: a program that ends while it waits says so.
+        if text == QUIT:  # Legal out of turn, too: Ctrl-C, for one, ends a program at any time.
             return self._replace(turn=None)
         if speaker != self.turn:
             raise ProtocolError("the message came out of turn")
@@ -203,10 +203,10 @@ play    starts a game of tic-tac-toe
 1 to 9  takes that square; words may follow
 resign  declines a game or, later, loses it
 Ctrl-C  quits, also while you wait
-With no game on, any other line that does not begin with / is sent as text."""
+With no game on, any other text is sent, unless it begins with /."""
 
-# A terminal obeys control characters (the blocks C0 and C1, and DEL). With one that breaks the
-# line, as the separators 2028 and 2029 do, a message could imitate a prompt.
+# A terminal obeys control characters (the blocks C0 and C1, and DEL). Some of them, and the
+# separators 2028 and 2029, break the line, so that a message could imitate a prompt.
 CONTROLS = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
 # All Bidi_Control characters (Unicode annex 9): invisible, they reorder the text around them.
 BIDI_CONTROLS = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
@@ -219,10 +219,10 @@ class ChatError(Exception):
 
 
 class Chat:
-    """One end of the chat: it speaks a turn and hears a turn over a connection.
+    """Turns over a connection, for the person at this end, who is ``me``: CLIENT or SERVER.
 
-    ``me`` is CLIENT or SERVER. ``ask(prompt)`` returns a typed line; ``tell(text)`` shows a text.
-    Raises ChatError if the connection is lost or the peer breaks the rules.
+    ``ask(prompt)`` returns a typed line; ``tell(text)`` shows a text. Raises ChatError if the
+    connection is lost or the peer breaks the rules.
     """
 
     def __init__(
@@ -286,7 +286,7 @@ class Chat:
             self._advance(state)
 
     def _refuse(self, why: object) -> None:
-        advice = "Words may follow a move: 5 take that. " if self._state.game_is_on else ""
+        advice = 'Words may follow a move: "5 take that". ' if self._state.game_is_on else ""
         self._tell(f"Not sent: {why}.\n{advice}See {HELP}; {QUIT} quits.")
 
     def _receive_message(self) -> None:
@@ -313,7 +313,7 @@ class Chat:
 
     def _lost_connection_error(self) -> ChatError:
         sentence = f"the connection to the {self._peer} was lost"
-        # The server has a last line only after it has heard one.
+        # A server that has heard nothing has not said anything, either.
         if self._state.turn == self._peer and (self._me == CLIENT or self._has_heard):
             sentence += "; your last line may not have arrived"
         # An SSH tunnel accepts a client even if no server runs at its other end.
@@ -342,7 +342,7 @@ def show(text: str, stream: TextIO | None = None) -> None:
 def report(error: object) -> None:
     """Print an error, after the program's name, as one line on standard error."""
     line = f"{os.path.basename(sys.argv[0])}: error: {error}"
-    with contextlib.suppress(OSError, ValueError):  # It is broken, or show() has closed it.
+    with contextlib.suppress(OSError, ValueError):  # stderr is broken, or closed by show().
         show(line.translate(ESCAPES), sys.stderr)
 
 
@@ -430,9 +430,9 @@ def prepare_streams() -> None:
         with contextlib.suppress(ImportError):  # Windows has no readline.
             import readline  # It changes input().
 
-            # Or, in the C locale, it takes the bytes of "é" for Meta keys, or shows their numbers.
-            readline.parse_and_bind("set convert-meta off")
-            readline.parse_and_bind("set output-meta on")
+            # So that "é" can be typed in the C locale, too:
+            readline.parse_and_bind("set convert-meta off")  # Its bytes are no Meta keys.
+            readline.parse_and_bind("set output-meta on")  # They are shown as they are.
 
 
 def run(program: Callable[[str, int], None], description: str, lowest_port: int) -> int:

@@ -54,7 +54,7 @@ def listen(host: str, port: int) -> socket.socket:
     """Return a listening socket, or raise ChatError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        # For a host like fe80::1%eth0, the address holds the number of the network card.
+        # create_server() alone would lose the network card of a host like fe80::1%eth0.
         _, _, _, _, address = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)[0]
         dual_stack = family == socket.AF_INET6 and socket.has_dualstack_ipv6()  # IPv4 on "::", too
         return socket.create_server(address, family=family, dualstack_ipv6=dual_stack)
@@ -77,8 +77,8 @@ def hold_port(family: int, address: tuple[str, int] | tuple[str, int, int, int])
     with socket.socket(family) as holder:
         if os.name != "nt":  # On Windows, SO_REUSEADDR means something else; the port stays free.
             try:
-                # SO_REUSEADDR lets bind() share the port with the client's connection. Left set,
-                # it would let other programs share it, too.
+                # With SO_REUSEADDR, sockets share a port if all of them have that option, as the
+                # client's connection has. Once it is cleared here, no other one can join.
                 holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 holder.bind(address)
                 holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)

@@ -13,7 +13,7 @@ from tests.states import NO_MOVE
 from tests.wire import frames, reset
 
 HELP = "See /help; /q quits."
-HELP_IN_A_GAME = f"Words may follow a move: 5 take that. {HELP}"
+HELP_IN_A_GAME = f'Words may follow a move: "5 take that". {HELP}'
 LOSSES = (reset, socket.socket.close, lambda sock: sock.shutdown(socket.SHUT_WR))
 
 
@@ -75,8 +75,8 @@ class ChatTest(unittest.TestCase):
     def test_a_line_with_a_slash_in_front_that_is_no_command_is_refused_as_that(self):
         why = "Not sent: there is no such command"
         lines = ("/quit", "/play", "/", "/5", "/q bye", "/usr/bin is a path", "/Resign", "/helpme")
-        client, server = self.meet()
-        client.type(*lines, " /usr/bin is a path")
+        client, server = self.meet("play", "1", "4", "2", "5", "3")  # The game is over.
+        client.news(), client.type(*lines, " /usr/bin is a path")
         told = f"{why}; a blank in front sends it as text.\n{HELP}"
         self.assertEqual(client.news()[1:-1:2], [told] * len(lines))
         self.assertEqual(server.sock.recv(100), frames(" /usr/bin is a path"))
@@ -150,7 +150,7 @@ class ChatTest(unittest.TestCase):
         client.type("x")
         server.sock.close()
         self.assert_fails(lost + UNSURE + asked, client.hear)
-        for turns, told in (((), lost + asked), (("x", "y"), lost)):
+        for turns, told in (((), lost + asked), (("x", "y"), lost), (("x", "play"), lost)):
             client, server = self.meet(*turns)
             server.sock.close()
             self.assert_fails(told, client.type, "z")

@@ -341,24 +341,21 @@ class OutputTest(ProgramTest):
     def test_ctrl_c_where_output_is_gone_or_closed_or_as_it_is_pressed_again(self):
         """As in ``client.py | tee``: there, the line under ^C can be read by nobody."""
 
-        def quit_(_host, _port):
+        def quit_(*_):
             raise KeyboardInterrupt
 
-        def close_and_quit(_host, _port):
+        def close_and_quit(*_):
             sys.stdout.close()
             raise KeyboardInterrupt
 
-        def run_without_reader(program):
+        for program in (quit_, close_and_quit):
             reader, writer = os.pipe()
             os.close(reader)
             with open(os.devnull) as stdin, open(writer, "w") as stdout:
-                streams = {"argv": ["client.py"], "stdin": stdin, "stdout": stdout}
+                streams = {"stdin": stdin, "stdout": stdout, "argv": ["client.py"]}
                 with mock.patch.multiple("sys", **streams):
                     self.assertEqual(protocol.run(program, "", 1), 130)
                 self.assertTrue(stdout.closed)
-
-        run_without_reader(quit_)
-        run_without_reader(close_and_quit)
         pressed = mock.patch("protocol.show", side_effect=KeyboardInterrupt)
         with mock.patch("sys.argv", ["client.py"]), pressed as show:
             self.assertEqual(protocol.run(quit_, "", 1), 130)

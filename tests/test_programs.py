@@ -4,6 +4,7 @@ import io
 import os
 import re
 import socket
+import sys
 import unittest
 from unittest import mock
 
@@ -11,7 +12,7 @@ import protocol
 import server
 from protocol import CLIENT, HELP_TEXT, HINT, SERVER
 from tests import programs
-from tests.programs import PROMPT, PYTHON, ProgramTest, Terminal, TerminalTest, changed
+from tests.programs import PROMPT, PYTHON, Pipes, ProgramTest, Terminal, TerminalTest
 
 try:
     import readline
@@ -53,11 +54,12 @@ class ScreenTest(ProgramTest):
         server.until("Client: café\n")
 
     def test_what_could_change_the_terminal_or_cannot_be_shown_is_shown_escaped(self):
-        server, port = self.start_server(PYTHONIOENCODING="ascii", PYTHONUTF8="0")
-        client = self.start("client.py", "--port", port)
-        client.type("Grüße 😀\x1b]0;t\x07\u202e")
-        client.until("Grüße 😀\\x1b]0;t\\x07\\u202e\n")
-        server.until("Client: Gr\\xfc\\xdfe \\U0001f600\\x1b]0;t\\x07\\u202e\n")
+        for self.kind in (Pipes, Terminal) if termios else (Pipes,):
+            server, port = self.start_server(PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+            client = self.ends(Pipes(sys.executable, "client.py", "--port", port))
+            client.type("Grüße 😀\x1b]0;t\x07\u202e")
+            client.until("Grüße 😀\\x1b]0;t\\x07\\u202e\n")
+            server.until("Client: Gr\\xfc\\xdfe \\U0001f600\\x1b]0;t\\x07\\u202e\n")
 
     def test_a_chat_and_a_game_without_a_warning_or_assertions(self):
         for flags in (("-bb", "-X", "dev", "-W", "error"), ("-OO",)):
@@ -102,7 +104,7 @@ class TypingTest(TerminalTest):
         server.until("Client: hello world\n")
 
     def test_early_lines_and_pastes_are_taken_turn_by_turn_with_readline_and_without(self):
-        without = changed("sys.modules['readline'] = None", "client")
+        without = programs.changed("sys.modules['readline'] = None", "client")
         for command, terminal in ((["client.py"], READLINE), (["client.py"], {}), (without, {})):
             server, port = self.start_server()
             client = self.start(*command, "--port", port, **terminal)
@@ -170,9 +172,11 @@ class AddressTest(ProgramTest):
             near, far = socket.create_connection(listener.getsockname()), listener.accept()[0]
         for sock, me, connected in ((near, CLIENT, "to"), (far, SERVER, "by")):
             told = f"Connected {connected} 127.0.0.1:{sock.getpeername()[1]}"
-            with mock.patch("protocol.show") as show, protocol.open_chat(sock, me):
+            shown, discarded = mock.patch("protocol.show"), mock.patch("protocol.discard_typed")
+            with shown as show, discarded as discard, protocol.open_chat(sock, me):
                 self.assertEqual(show.mock_calls, [mock.call(told), mock.call(HINT)])
                 self.assertTrue(sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+            discard.assert_called_once_with()
         for word in ("/q", "play", "/help"):
             self.assertIn(word, HINT)
 

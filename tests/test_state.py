@@ -84,6 +84,8 @@ class StateTest(unittest.TestCase):
         for typed, text in (("\t/Q", "/q"), (" Resign ", "resign"), (" 5 ", "5")):
             self.assertEqual(game.interpret(typed), text)
         self.assertEqual(game.interpret("5 \t Take  That "), "5 Take  That ")
+        self.assertEqual(after("play", "5").interpret("RESIGN"), "resign")
+        self.assertEqual(after(*WON).interpret("PLAY"), "play")
 
     def test_at_the_prompt_other_text_is_sent_as_typed(self):
         texts = ("  Hello,  World ", "Resign", "5", " /Help me", "play it", "x/q", " /usr is it")
