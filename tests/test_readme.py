@@ -16,11 +16,6 @@ def section(heading):
     return re.search(rf"^#+ {heading}\n(.*?)(?=^#|\Z)", README, re.M | re.S)[1]
 
 
-def first_column(text):
-    """Return what stands in backquotes at the beginning of a table's rows."""
-    return re.findall(r"^\| `(.*?)` \|", text, re.M)
-
-
 class ReadmeTest(ProgramTest):
     def test_the_picture_is_what_both_terminals_show_from_top_to_bottom(self):
         picture = re.search(r"```\n(\$ python3 server\.py .*?)\n```", README, re.S)[1]
@@ -55,7 +50,7 @@ class ReadmeTest(ProgramTest):
     def test_the_errors_are_told_in_the_words_of_the_programs(self):
         modules = ("protocol.py", "client.py", "server.py")
         code = "".join((ROOT / module).read_text(encoding="utf-8") for module in modules)
-        errors = first_column(section("When it doesn't work"))
+        errors = re.findall(r"^\| `(.*?)` \|", section("When it doesn't work"), re.M)
         self.assertEqual(len(errors), 7)
         for error in errors:  # Without what the system says, and without names.
             for words in re.split(r": [A-Z].*?(?=;|$)|HOST|PORT|client|server|[:;] ", error):
