@@ -164,12 +164,14 @@ class ChatTest(unittest.TestCase):
             self.assertTrue(server.hear())
         self.assertEqual(poll.mock_calls, [mock.call(1)] * 3)
 
-    def test_a_send_that_fails_is_told(self):
+    def test_a_socket_that_fails_is_a_lost_connection_whatever_the_system_calls_it(self):
         client, server = self.meet("x")
-        for error in (ConnectionResetError, BrokenPipeError, OSError(113, "No route to host")):
-            with mock.patch("protocol.Connection.send", side_effect=error):
-                self.assert_fails("the connection to the client was lost", server.type, "y")
-            self.assertEqual(server.news()[-2:], [PROMPT, NOT_SENT])
+        for error in (ConnectionResetError, TimeoutError, OSError(113, "No route to host")):
+            failing = mock.Mock(side_effect=error)
+            for methods in ({"send": failing}, {"poll": mock.DEFAULT, "receive": failing}):
+                with mock.patch.multiple("protocol.Connection", **methods):
+                    self.assert_fails("the connection to the client was lost", server.type, "y")
+                self.assertEqual(server.news()[-2:], [PROMPT, NOT_SENT])
 
     def test_a_breach_is_told_and_answered_with_quit_on_the_way_out(self):
         no_frame = "the frame announces 1195725856 bytes, more than 4096"
