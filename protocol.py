@@ -121,7 +121,7 @@ class State(NamedTuple):
     turn: str | None = CLIENT
     """Whose turn it is, CLIENT or SERVER; None once one of them has quit."""
     game: Game | None = None
-    """The game that is on. One that is over stays here: game_news() shows how it ended."""
+    """The game that is on. One played to its end stays here, so that game_news() can show it."""
     results: tuple[str, ...] = ()
     """How each game has ended: its winner, CLIENT or SERVER, or DRAWN."""
 
@@ -244,7 +244,7 @@ class Chat:
             typed = self._ask(PROMPT)
             command = typed.strip().lower()
             if self._connection.poll():
-                # It was not the peer's turn: whatever has come meanwhile ends the chat.
+                # This came while ask() waited, and out of the peer's turn: it ends the chat.
                 if command not in ("", QUIT, HELP):
                     self._tell(NOT_SENT)
                 self._receive_message()
@@ -252,7 +252,7 @@ class Chat:
                 self._tell(HELP_TEXT)
             elif typed.startswith("/") and command != QUIT:
                 advice = "" if self._state.game_is_on else "; a blank in front sends it as text"
-                self._refuse(f"there is no such command{advice}")
+                self._tell_why_not_sent(f"there is no such command{advice}")
             elif command:
                 self._send_message(typed)
         return self._state.turn is not None
@@ -278,14 +278,14 @@ class Chat:
             state = self._state.after(self._me, text)
             self._connection.send(text)
         except (ProtocolError, IllegalMove) as why:
-            self._refuse(why)
+            self._tell_why_not_sent(why)
         except OSError as error:
             self._tell(NOT_SENT)
             raise self._lost_connection_error() from error
         else:
             self._advance(state)
 
-    def _refuse(self, why: object) -> None:
+    def _tell_why_not_sent(self, why: object) -> None:
         advice = 'Words may follow a move: "5 take that". ' if self._state.game_is_on else ""
         self._tell(f"Not sent: {why}.\n{advice}See {HELP}; {QUIT} quits.")
 
@@ -313,7 +313,7 @@ class Chat:
 
     def _lost_connection_error(self) -> ChatError:
         sentence = f"the connection to the {self._peer} was lost"
-        # A server that has heard nothing has not said anything, either.
+        # Who waits has spoken last, except for a server that has heard nothing yet.
         if self._state.turn == self._peer and (self._me == CLIENT or self._has_heard):
             sentence += "; your last line may not have arrived"
         # An SSH tunnel accepts a client even if no server runs at its other end.
@@ -431,7 +431,7 @@ def prepare_streams() -> None:
             import readline  # It changes input().
 
             # So that "é" can be typed in the C locale, too:
-            readline.parse_and_bind("set convert-meta off")  # Its bytes are no Meta keys.
+            readline.parse_and_bind("set convert-meta off")  # Its bytes are not Meta keys.
             readline.parse_and_bind("set output-meta on")  # They are shown as they are.
 
 

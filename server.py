@@ -54,7 +54,7 @@ def listen(host: str, port: int) -> socket.socket:
     """Return a listening socket, or raise ChatError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        # create_server() alone would lose the network card of a host like fe80::1%eth0.
+        # Not (host, port): that has no place for the network card of a host like fe80::1%eth0.
         _, _, _, _, address = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)[0]
         dual_stack = family == socket.AF_INET6 and socket.has_dualstack_ipv6()  # IPv4 on "::", too
         return socket.create_server(address, family=family, dualstack_ipv6=dual_stack)
@@ -75,10 +75,10 @@ def accept_client(listener: socket.socket) -> socket.socket:
 def hold_port(family: int, address: tuple[str, int] | tuple[str, int, int, int]) -> Iterator[None]:
     """Keep the port from other programs while nobody listens there, or raise ChatError."""
     with socket.socket(family) as holder:
-        if os.name != "nt":  # On Windows, SO_REUSEADDR means something else; the port stays free.
+        if os.name != "nt":  # On Windows, SO_REUSEADDR would let others in; the port stays free.
             try:
-                # With SO_REUSEADDR, sockets share a port if all of them have that option, as the
-                # client's connection has. Once it is cleared here, no other one can join.
+                # Sockets share a port if all of them have SO_REUSEADDR. The accepted one has it,
+                # from its listener. Cleared here after bind(), it keeps all others out.
                 holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 holder.bind(address)
                 holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
