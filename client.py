@@ -30,7 +30,7 @@ def connect(host: str, port: int) -> socket.socket:
         sock = socket.create_connection((host, port), CONNECT_SECONDS)
     except (OSError, UnicodeError) as error:
         what = f"cannot connect to {host} port {port}"
-        raise protocol.startup_error(what, host, error, protocol.SERVER_ADVICE) from error
+        raise protocol.startup_error(what, host, error, protocol.SERVER_QUESTION) from error
     sock.settimeout(None)  # The limit was for connecting.
     return sock
 

@@ -53,7 +53,7 @@ class Connection:
         try:
             payload = text.encode()
         except UnicodeEncodeError as error:
-            # input() turns bytes that are not text into characters that UTF-8 does not have.
+            # It has surrogates, in which Python keeps bytes of input that are not text.
             raise ProtocolError("the message holds bytes that are not text") from error
         size = len(payload)
         if size > MAX_MESSAGE_BYTES:
@@ -121,7 +121,7 @@ class State(NamedTuple):
     turn: str | None = CLIENT
     """Whose turn it is, CLIENT or SERVER; None once one of them has quit."""
     game: Game | None = None
-    """The game that is on. One played to its end stays here, so that game_news() can show it."""
+    """The game that is on, or the last one if it was played to its end: game_news() shows it."""
     results: tuple[str, ...] = ()
     """How each game has ended: its winner, CLIENT or SERVER, or DRAWN."""
 
@@ -139,10 +139,7 @@ class State(NamedTuple):
         return " ".join(typed.split(maxsplit=1)) if self.game_is_on else typed
 
     def after(self, speaker: str, text: str) -> State:
-        """Return the state after a message of ``speaker``, CLIENT or SERVER.
-
-        Raises ProtocolError or IllegalMove if the message is against the rules.
-        """
+        """Return the state after a message; raise ProtocolError or IllegalMove if it is illegal."""
         if text == QUIT:  # Legal out of turn, too: Ctrl-C, for one, ends a program at any time.
             return self._replace(turn=None)
         if speaker != self.turn:
@@ -193,7 +190,7 @@ def game_news(old: State, new: State, me: str) -> list[str]:
 PROMPT = "Enter Input > "
 WAIT_SECONDS = 1  # On Windows, Ctrl-C cannot interrupt a wait, so each wait is short.
 NOT_SENT = "Your last line was not sent."
-SERVER_ADVICE = "is server.py running there, or busy with another client?"
+SERVER_QUESTION = "is server.py running there, or busy with another client?"
 HELP = "/help"
 HINT = "/q quits, play starts a game, /help lists more"
 HELP_TEXT = """\
@@ -210,7 +207,6 @@ With no game on, any other text is sent, unless it begins with /."""
 CONTROLS = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
 # All Bidi_Control characters (Unicode annex 9): invisible, they reorder the text around them.
 BIDI_CONTROLS = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
-# What is shown in place of these characters.
 ESCAPES = {code: chr(code).encode("unicode_escape").decode() for code in CONTROLS + BIDI_CONTROLS}
 
 
@@ -219,10 +215,9 @@ class ChatError(Exception):
 
 
 class Chat:
-    """Turns over a connection, for the person at this end, who is ``me``: CLIENT or SERVER.
+    """Speaks and hears turns as ``me``, CLIENT or SERVER; raises ChatError if that fails.
 
-    ``ask(prompt)`` returns a typed line; ``tell(text)`` shows a text. Raises ChatError if the
-    connection is lost or the peer breaks the rules.
+    ``ask(prompt)`` returns a line that was typed; ``tell(text)`` shows a text.
     """
 
     def __init__(
@@ -244,7 +239,7 @@ class Chat:
             typed = self._ask(PROMPT)
             command = typed.strip().lower()
             if self._connection.poll():
-                # This came while ask() waited, and out of the peer's turn: it ends the chat.
+                # It is not the peer's turn, so whatever it sent ends the chat.
                 if command not in ("", QUIT, HELP):
                     self._tell(NOT_SENT)
                 self._receive_message()
@@ -318,7 +313,7 @@ class Chat:
             sentence += "; your last line may not have arrived"
         # An SSH tunnel accepts a client even if no server runs at its other end.
         if self._me == CLIENT and not self._has_heard:
-            sentence += f"; {SERVER_ADVICE}"
+            sentence += f"; {SERVER_QUESTION}"
         return ChatError(sentence)
 
 
@@ -333,7 +328,7 @@ def show(text: str, stream: TextIO | None = None) -> None:
     try:
         print(text, file=output, flush=True)
     except OSError:
-        # If it stays open, Python writes again at its exit, complains, and ends with status 120.
+        # Or Python writes the text again at its exit, complains, and ends with status 120.
         with contextlib.suppress(OSError):
             output.close()
         raise
@@ -401,7 +396,7 @@ def address_text(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
 
 def startup_error(what: str, host: str, error: OSError | UnicodeError, advice: str) -> ChatError:
     """Return the ChatError for a failed start, with advice."""
-    if isinstance(error, (socket.gaierror, UnicodeError)):  # The latter: a name like "a..b".
+    if isinstance(error, (socket.gaierror, UnicodeError)):  # UnicodeError: as for "a..b".
         return ChatError(f"cannot find the host {host}; check --host")
     return ChatError(f"{what}: {error.strerror or error}; {advice}")  # A timeout has no strerror.
 
@@ -423,20 +418,21 @@ def parse_arguments(description: str, lowest_port: int) -> tuple[str, int]:
 def prepare_streams() -> None:
     """Let input take any bytes, and output any characters; turn on line editing at a terminal."""
     if isinstance(sys.stdin, io.TextIOWrapper):  # In IDLE, it is something else.
-        sys.stdin.reconfigure(errors="surrogateescape", newline=None)  # None: CR LF ends a line.
+        # newline=None: CR LF ends a line, too. Without it, Python keeps the CR, except on Windows.
+        sys.stdin.reconfigure(errors="surrogateescape", newline=None)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     if sys.stdin.isatty():
         with contextlib.suppress(ImportError):  # Windows has no readline.
             import readline  # It changes input().
 
-            # So that "é" can be typed in the C locale, too:
-            readline.parse_and_bind("set convert-meta off")  # Its bytes are not Meta keys.
-            readline.parse_and_bind("set output-meta on")  # They are shown as they are.
+            # Or, in the C locale, it takes the bytes of "é" for Alt and a key, and shows numbers.
+            readline.parse_and_bind("set convert-meta off")
+            readline.parse_and_bind("set output-meta on")
 
 
 def run(program: Callable[[str, int], None], description: str, lowest_port: int) -> int:
-    """Run a program with the host and port of its command line; return its exit status."""
+    """Call ``program`` with the host and port of the command line; return the exit status."""
     try:
         host, port = parse_arguments(description, lowest_port)
         prepare_streams()

@@ -73,14 +73,18 @@ def accept_client(listener: socket.socket) -> socket.socket:
 
 @contextlib.contextmanager
 def hold_port(family: int, address: tuple[str, int] | tuple[str, int, int, int]) -> Iterator[None]:
-    """Keep the port from other programs while nobody listens there, or raise ChatError."""
+    """Keep the port while nobody listens there: another program could pose as the server.
+
+    Raises ChatError if the port is lost. On Windows, nothing keeps it.
+    """
     with socket.socket(family) as holder:
-        if os.name != "nt":  # On Windows, SO_REUSEADDR would let others in; the port stays free.
+        if os.name != "nt":
             try:
-                # Sockets share a port if all of them have SO_REUSEADDR. The accepted one has it,
-                # from its listener. Cleared here after bind(), it keeps all others out.
+                # The accepted socket has the port, too. bind() allows that if both sockets have
+                # SO_REUSEADDR; that one has it from its listener, which create_server() made.
                 holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 holder.bind(address)
+                # From now on, bind() refuses the port to every other socket.
                 holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
             except OSError as error:
                 raise ChatError(f"cannot keep the port: {error.strerror}") from error

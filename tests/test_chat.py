@@ -145,7 +145,7 @@ class ChatTest(unittest.TestCase):
 
     def test_a_client_that_has_heard_nothing_is_asked_whether_the_server_runs_or_is_busy(self):
         lost = "the connection to the server was lost"
-        asked = f"; {re.escape(protocol.SERVER_ADVICE)}"
+        asked = f"; {re.escape(protocol.SERVER_QUESTION)}"
         client, server = self.meet()
         client.type("x")
         server.sock.close()

@@ -14,7 +14,7 @@ from unittest import mock
 import client as client_module
 import protocol
 import server as server_module
-from protocol import HINT, NOT_SENT, SERVER, SERVER_ADVICE
+from protocol import HINT, NOT_SENT, SERVER, SERVER_QUESTION
 from tests import programs
 from tests.programs import PROMPT, PYTHON, SECONDS, UNSURE, ProgramTest, Terminal, TerminalTest
 from tests.wire import frames, reset
@@ -49,7 +49,7 @@ class ConnectingTest(ProgramTest):
 
     @mock.patch("socket.create_connection", side_effect=socket.timeout("timed out"))
     def test_a_host_that_does_not_answer_is_given_20_seconds(self, connect):
-        told = f"cannot connect to host port 1: timed out; {SERVER_ADVICE}"
+        told = f"cannot connect to host port 1: timed out; {SERVER_QUESTION}"
         self.assert_told(told, client_module.connect, "host", 1)
         connect.assert_called_once_with(("host", 1), 20)
 
@@ -151,7 +151,7 @@ class ConnectingTest(ProgramTest):
             client.type(*words)
             server.until("Client: x\n" if words else "Connected by ")
             third = self.start("client.py", "--port", port)
-            third.until(f"; {SERVER_ADVICE}\n")
+            third.until(f"; {SERVER_QUESTION}\n")
             self.assert_ends(third, 1)
             self.assertNotIn("Connected", third.shown)
 
@@ -161,7 +161,7 @@ class ConnectingTest(ProgramTest):
             listener.accept()[0].close()
         client.type("x")
         client.until(NOT_SENT + "\n")
-        self.assert_ends(client, 1, f"{LOST_SERVER}; {SERVER_ADVICE}")
+        self.assert_ends(client, 1, f"{LOST_SERVER}; {SERVER_QUESTION}")
 
 
 class PortTest(ProgramTest):
@@ -265,7 +265,7 @@ class SignalTest(TerminalTest):
         for number in (signal.SIGTERM, signal.SIGHUP):
             server, client = self.start_chat()
             server.process.send_signal(number)
-            self.assert_ends(client, 1, f"{LOST_SERVER}{UNSURE}; {SERVER_ADVICE}")
+            self.assert_ends(client, 1, f"{LOST_SERVER}{UNSURE}; {SERVER_QUESTION}")
             self.assertEqual(server.process.wait(SECONDS), -number)
 
     @unittest.skipIf(programs.PYPY, "PyPy takes Ctrl-C even if it was ignored")
