@@ -239,7 +239,7 @@ class Chat:
             typed = self._ask(PROMPT)
             command = typed.strip().lower()
             if self._connection.poll():
-                # It is not the peer's turn, so whatever it sent ends the chat.
+                # It is not the peer's turn: whatever it sent while ask() waited ends the chat.
                 if command not in ("", QUIT, HELP):
                     self._tell(NOT_SENT)
                 self._receive_message()
@@ -381,7 +381,7 @@ def discard_typed() -> None:
     else:
         import termios
 
-        # OSError: there is no terminal. termios.error: it cannot discard.
+        # OSError: there is no terminal. termios.error: the terminal cannot discard.
         with contextlib.suppress(OSError, termios.error):
             # In the background, the system would stop a program that touches the terminal.
             if os.tcgetpgrp(0) == os.getpgrp():
@@ -418,7 +418,7 @@ def parse_arguments(description: str, lowest_port: int) -> tuple[str, int]:
 def prepare_streams() -> None:
     """Let input take any bytes, and output any characters; turn on line editing at a terminal."""
     if isinstance(sys.stdin, io.TextIOWrapper):  # In IDLE, it is something else.
-        # newline=None: CR LF ends a line, too. Without it, Python keeps the CR, except on Windows.
+        # Except on Windows, stdin has newline="\n", which keeps the CR of CR LF; None does not.
         sys.stdin.reconfigure(errors="surrogateescape", newline=None)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -426,9 +426,9 @@ def prepare_streams() -> None:
         with contextlib.suppress(ImportError):  # Windows has no readline.
             import readline  # It changes input().
 
-            # Or, in the C locale, it takes the bytes of "é" for Alt and a key, and shows numbers.
-            readline.parse_and_bind("set convert-meta off")
-            readline.parse_and_bind("set output-meta on")
+            # For letters such as "é" in the C locale:
+            readline.parse_and_bind("set convert-meta off")  # They are not Alt and another key.
+            readline.parse_and_bind("set output-meta on")  # They are shown as letters, not numbers.
 
 
 def run(program: Callable[[str, int], None], description: str, lowest_port: int) -> int:

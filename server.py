@@ -54,8 +54,8 @@ def listen(host: str, port: int) -> socket.socket:
     """Return a listening socket, or raise ChatError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        # Not (host, port): that has no place for the network card of a host like fe80::1%eth0.
         _, _, _, _, address = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)[0]
+        # Unlike (host, port), this address holds the network card of a host like fe80::1%eth0.
         dual_stack = family == socket.AF_INET6 and socket.has_dualstack_ipv6()  # IPv4 on "::", too
         return socket.create_server(address, family=family, dualstack_ipv6=dual_stack)
     except (OSError, UnicodeError) as error:
@@ -80,11 +80,11 @@ def hold_port(family: int, address: tuple[str, int] | tuple[str, int, int, int])
     with socket.socket(family) as holder:
         if os.name != "nt":
             try:
-                # The accepted socket has the port, too. bind() allows that if both sockets have
-                # SO_REUSEADDR; that one has it from its listener, which create_server() made.
+                # bind() lets sockets share a port if all of them have SO_REUSEADDR. The accepted
+                # socket has it from create_server().
                 holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 holder.bind(address)
-                # From now on, bind() refuses the port to every other socket.
+                # Now not all of them have it, so other programs cannot bind to the port.
                 holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
             except OSError as error:
                 raise ChatError(f"cannot keep the port: {error.strerror}") from error
