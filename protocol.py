@@ -121,9 +121,9 @@ class State(NamedTuple):
     turn: str | None = CLIENT
     """Whose turn it is, CLIENT or SERVER; None once one of them has quit."""
     game: Game | None = None
-    """The game that is on, or the last one if it was played to its end: game_news() shows it."""
+    """The game that is on, or the last one if it was played to its end: game_news() needs it."""
     results: tuple[str, ...] = ()
-    """How each game has ended: its winner, CLIENT or SERVER, or DRAWN."""
+    """How each game that was not declined has ended: its winner, CLIENT or SERVER, or DRAWN."""
 
     @property
     def game_is_on(self) -> bool:
@@ -188,7 +188,7 @@ def game_news(old: State, new: State, me: str) -> list[str]:
 # 3. One end of the chat: it speaks a turn, it hears a turn.
 
 PROMPT = "Enter Input > "
-WAIT_SECONDS = 1  # On Windows, Ctrl-C cannot interrupt a wait, so each wait is short.
+WAIT_SECONDS = 1  # On Windows, Ctrl-C cannot interrupt select(), so each call is short.
 NOT_SENT = "Your last line was not sent."
 SERVER_QUESTION = "is server.py running there, or busy with another client?"
 HELP = "/help"
@@ -396,7 +396,7 @@ def address_text(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
 
 def startup_error(what: str, host: str, error: OSError | UnicodeError, advice: str) -> ChatError:
     """Return the ChatError for a failed start, with advice."""
-    if isinstance(error, (socket.gaierror, UnicodeError)):  # UnicodeError: as for "a..b".
+    if isinstance(error, (socket.gaierror, UnicodeError)):  # "a..b" cannot be encoded.
         return ChatError(f"cannot find the host {host}; check --host")
     return ChatError(f"{what}: {error.strerror or error}; {advice}")  # A timeout has no strerror.
 
@@ -418,7 +418,7 @@ def parse_arguments(description: str, lowest_port: int) -> tuple[str, int]:
 def prepare_streams() -> None:
     """Let input take any bytes, and output any characters; turn on line editing at a terminal."""
     if isinstance(sys.stdin, io.TextIOWrapper):  # In IDLE, it is something else.
-        # Except on Windows, stdin has newline="\n", which keeps the CR of CR LF; None does not.
+        # newline=None: CR LF ends a line, too. (Except on Windows, Python would keep the CR.)
         sys.stdin.reconfigure(errors="surrogateescape", newline=None)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -426,9 +426,10 @@ def prepare_streams() -> None:
         with contextlib.suppress(ImportError):  # Windows has no readline.
             import readline  # It changes input().
 
-            # For letters such as "é" in the C locale:
-            readline.parse_and_bind("set convert-meta off")  # They are not Alt and another key.
-            readline.parse_and_bind("set output-meta on")  # They are shown as letters, not numbers.
+            # Otherwise, in the C locale, readline takes "é" for Alt plus a key,
+            readline.parse_and_bind("set convert-meta off")
+            # and shows it as \303\251.
+            readline.parse_and_bind("set output-meta on")
 
 
 def run(program: Callable[[str, int], None], description: str, lowest_port: int) -> int:

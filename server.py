@@ -21,9 +21,9 @@ def main() -> int:
 def serve(host: str, port: int) -> None:
     """Listen, and chat with a client."""
     listener = listen(host, port)
-    address = protocol.address_text(listener.getsockname())
-    protocol.show(f"Listening on {address}")
-    if not address.startswith(("127.", "[::1]")):  # Other machines may reach it.
+    text = protocol.address_text(listener.getsockname())
+    protocol.show(f"Listening on {text}")
+    if not text.startswith(("127.", "[::1]")):  # Other machines may reach it.
         protocol.show("Whoever reaches this port first takes the seat; nothing is encrypted.")
     port = listener.getsockname()[1]  # If it was 0, the system has chosen one.
     while not chat_with_client(listener):
@@ -80,11 +80,10 @@ def hold_port(family: int, address: tuple[str, int] | tuple[str, int, int, int])
     with socket.socket(family) as holder:
         if os.name != "nt":
             try:
-                # bind() lets sockets share a port if all of them have SO_REUSEADDR. The accepted
-                # socket has it from create_server().
+                # Binding again takes this option, as the accepted socket still uses the port.
                 holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 holder.bind(address)
-                # Now not all of them have it, so other programs cannot bind to the port.
+                # Once it is switched off, bind() fails for other programs.
                 holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
             except OSError as error:
                 raise ChatError(f"cannot keep the port: {error.strerror}") from error
