@@ -135,7 +135,7 @@ class State(NamedTuple):
         command = typed.strip().lower()
         if command in ((QUIT, RESIGN) if self.game_is_on else (QUIT, INVITE)):
             return command
-        # One space separates a move from the words after it.
+        # Whatever blanks were typed, one space follows the move.
         return " ".join(typed.split(maxsplit=1)) if self.game_is_on else typed
 
     def after(self, speaker: str, text: str) -> State:
@@ -239,7 +239,7 @@ class Chat:
             typed = self._ask(PROMPT)
             command = typed.strip().lower()
             if self._connection.poll():
-                # It is not the peer's turn: whatever it sent while ask() waited ends the chat.
+                # It is not the peer's turn: whatever it has sent ends the chat.
                 if command not in ("", QUIT, HELP):
                     self._tell(NOT_SENT)
                 self._receive_message()
@@ -278,7 +278,7 @@ class Chat:
             self._tell(NOT_SENT)
             raise self._lost_connection_error() from error
         else:
-            self._advance(state)
+            self._advance_and_tell(state)
 
     def _tell_why_not_sent(self, why: object) -> None:
         advice = 'Words may follow a move: "5 take that". ' if self._state.game_is_on else ""
@@ -299,9 +299,9 @@ class Chat:
             self._tell(f"The {self._peer} invites you to tic-tac-toe.")
         else:
             self._tell(f"{self._peer.capitalize()}: {text.translate(ESCAPES)}")
-        self._advance(state)
+        self._advance_and_tell(state)
 
-    def _advance(self, state: State) -> None:
+    def _advance_and_tell(self, state: State) -> None:
         for line in game_news(self._state, state, self._me):
             self._tell(line)
         self._state = state
@@ -328,7 +328,7 @@ def show(text: str, stream: TextIO | None = None) -> None:
     try:
         print(text, file=output, flush=True)
     except OSError:
-        # Or Python writes the text again at its exit, complains, and ends with status 120.
+        # Otherwise Python writes the buffer again at its exit, complains, and ends with status 120.
         with contextlib.suppress(OSError):
             output.close()
         raise
@@ -349,6 +349,7 @@ def read_line(prompt: str) -> str:
         show("")  # The cursor stands after the prompt.
         return QUIT
     if not sys.stdin.isatty():
+        line = line.removesuffix("\r")  # In files from Windows, CR LF ends a line.
         show(line.translate(ESCAPES))  # Only a terminal shows what is typed.
     return line
 
@@ -396,7 +397,7 @@ def address_text(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
 
 def startup_error(what: str, host: str, error: OSError | UnicodeError, advice: str) -> ChatError:
     """Return the ChatError for a failed start, with advice."""
-    if isinstance(error, (socket.gaierror, UnicodeError)):  # "a..b" cannot be encoded.
+    if isinstance(error, (socket.gaierror, UnicodeError)):  # Not found, or no name, as "a..b".
         return ChatError(f"cannot find the host {host}; check --host")
     return ChatError(f"{what}: {error.strerror or error}; {advice}")  # A timeout has no strerror.
 
@@ -418,8 +419,7 @@ def parse_arguments(description: str, lowest_port: int) -> tuple[str, int]:
 def prepare_streams() -> None:
     """Let input take any bytes, and output any characters; turn on line editing at a terminal."""
     if isinstance(sys.stdin, io.TextIOWrapper):  # In IDLE, it is something else.
-        # newline=None: CR LF ends a line, too. (Except on Windows, Python would keep the CR.)
-        sys.stdin.reconfigure(errors="surrogateescape", newline=None)
+        sys.stdin.reconfigure(errors="surrogateescape")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     if sys.stdin.isatty():

@@ -55,7 +55,7 @@ def listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         _, _, _, _, address = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)[0]
-        # Unlike (host, port), this address holds the network card of a host like fe80::1%eth0.
+        # create_server((host, port)) would ignore the network card of a host like fe80::1%eth0.
         dual_stack = family == socket.AF_INET6 and socket.has_dualstack_ipv6()  # IPv4 on "::", too
         return socket.create_server(address, family=family, dualstack_ipv6=dual_stack)
     except (OSError, UnicodeError) as error:
@@ -73,17 +73,17 @@ def accept_client(listener: socket.socket) -> socket.socket:
 
 @contextlib.contextmanager
 def hold_port(family: int, address: tuple[str, int] | tuple[str, int, int, int]) -> Iterator[None]:
-    """Keep the port while nobody listens there: another program could pose as the server.
+    """Keep the port while nobody listens there, or another program could pose as the server.
 
     Raises ChatError if the port is lost. On Windows, nothing keeps it.
     """
     with socket.socket(family) as holder:
         if os.name != "nt":
             try:
-                # Binding again takes this option, as the accepted socket still uses the port.
+                # Sockets share a port only if all have SO_REUSEADDR on; the accepted one has.
                 holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 holder.bind(address)
-                # Once it is switched off, bind() fails for other programs.
+                # Off again here, it keeps other programs from sharing the port.
                 holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
             except OSError as error:
                 raise ChatError(f"cannot keep the port: {error.strerror}") from error
