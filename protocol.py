@@ -26,7 +26,7 @@ KEEP_ALIVE_OPTIONS = {
     "TCP_KEEPALIVE": 20,  # the name of TCP_KEEPIDLE on macOS
     "TCP_KEEPINTVL": 5,  # seconds until it asks again
     "TCP_KEEPCNT": 5,  # questions without an answer until the connection is lost
-    "TCP_USER_TIMEOUT": 45_000,  # milliseconds without an answer to data that was sent (Linux)
+    "TCP_USER_TIMEOUT": 45_000,  # the same for data without an answer, in milliseconds (Linux)
 }
 
 
@@ -121,7 +121,7 @@ class State(NamedTuple):
     turn: str | None = CLIENT
     """Whose turn it is, CLIENT or SERVER; None once one of them has quit."""
     game: Game | None = None
-    """The game that is on, or the last one if it was played to its end: game_news() needs it."""
+    """The game that is on, or was played to its end last; None: no game yet, or resigned."""
     results: tuple[str, ...] = ()
     """How each game that was not declined has ended: its winner, CLIENT or SERVER, or DRAWN."""
 
@@ -175,9 +175,9 @@ def game_news(old: State, new: State, me: str) -> list[str]:
         return ["You lose: you resigned." if i_spoke else f"You win: the {peer} resigned.", score]
     if not game.is_over:
         choices = "1 to 9, or resign to decline" if game == Game() else "1 to 9, or resign"
-        mine = f"You are {game.to_move}: your move ({choices})."
-        theirs = f"You are {OTHER_MARK[game.to_move]}: the {peer}'s move."
-        return [str(game), theirs if i_spoke else mine]
+        my_move = f"You are {game.to_move}: your move ({choices})."
+        their_move = f"You are {OTHER_MARK[game.to_move]}: the {peer}'s move."
+        return [str(game), their_move if i_spoke else my_move]
     if game.winner is None:
         return [str(game), "Draw.", score]
     squares = ", ".join(map(str, game.winning_squares))
@@ -239,7 +239,8 @@ class Chat:
             typed = self._ask(PROMPT)
             command = typed.strip().lower()
             if self._connection.poll():
-                # It is not the peer's turn: whatever it has sent ends the chat.
+                # While ask() waited, nobody watched the connection. It was not the peer's turn, so
+                # whatever has come ends the chat.
                 if command not in ("", QUIT, HELP):
                     self._tell(NOT_SENT)
                 self._receive_message()
@@ -308,8 +309,8 @@ class Chat:
 
     def _lost_connection_error(self) -> ChatError:
         sentence = f"the connection to the {self._peer} was lost"
-        # Who waits has spoken last, except for a server that has heard nothing yet.
-        if self._state.turn == self._peer and (self._me == CLIENT or self._has_heard):
+        waits_for_the_first = self._me == SERVER and not self._has_heard
+        if self._state.turn == self._peer and not waits_for_the_first:
             sentence += "; your last line may not have arrived"
         # An SSH tunnel accepts a client even if no server runs at its other end.
         if self._me == CLIENT and not self._has_heard:
@@ -397,7 +398,7 @@ def address_text(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
 
 def startup_error(what: str, host: str, error: OSError | UnicodeError, advice: str) -> ChatError:
     """Return the ChatError for a failed start, with advice."""
-    if isinstance(error, (socket.gaierror, UnicodeError)):  # Not found, or no name, as "a..b".
+    if isinstance(error, (socket.gaierror, UnicodeError)):  # Unknown, or no valid name.
         return ChatError(f"cannot find the host {host}; check --host")
     return ChatError(f"{what}: {error.strerror or error}; {advice}")  # A timeout has no strerror.
 
@@ -426,9 +427,8 @@ def prepare_streams() -> None:
         with contextlib.suppress(ImportError):  # Windows has no readline.
             import readline  # It changes input().
 
-            # Otherwise, in the C locale, readline takes "é" for Alt plus a key,
+            # Otherwise, in the C locale, readline takes "é" for Alt plus a key, or shows \303\251.
             readline.parse_and_bind("set convert-meta off")
-            # and shows it as \303\251.
             readline.parse_and_bind("set output-meta on")
 
 

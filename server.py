@@ -55,7 +55,7 @@ def listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         _, _, _, _, address = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)[0]
-        # create_server((host, port)) would ignore the network card of a host like fe80::1%eth0.
+        # In fe80::1%eth0, eth0 is the scope: the address has a place for it, (host, port) has none.
         dual_stack = family == socket.AF_INET6 and socket.has_dualstack_ipv6()  # IPv4 on "::", too
         return socket.create_server(address, family=family, dualstack_ipv6=dual_stack)
     except (OSError, UnicodeError) as error:
@@ -80,10 +80,10 @@ def hold_port(family: int, address: tuple[str, int] | tuple[str, int, int, int])
     with socket.socket(family) as holder:
         if os.name != "nt":
             try:
-                # Sockets share a port only if all have SO_REUSEADDR on; the accepted one has.
+                # Sockets share a port if all have SO_REUSEADDR on, as the accepted one has from its
+                # listener. Off again after bind(), the option keeps other programs out.
                 holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 holder.bind(address)
-                # Off again here, it keeps other programs from sharing the port.
                 holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
             except OSError as error:
                 raise ChatError(f"cannot keep the port: {error.strerror}") from error
