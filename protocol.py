@@ -26,7 +26,7 @@ KEEP_ALIVE_OPTIONS = {
     "TCP_KEEPALIVE": 20,  # the name of TCP_KEEPIDLE on macOS
     "TCP_KEEPINTVL": 5,  # seconds until it asks again
     "TCP_KEEPCNT": 5,  # questions without an answer until the connection is lost
-    "TCP_USER_TIMEOUT": 45_000,  # the same for data without an answer, in milliseconds (Linux)
+    "TCP_USER_TIMEOUT": 45_000,  # milliseconds that sent data may go without an answer (Linux)
 }
 
 
@@ -135,7 +135,7 @@ class State(NamedTuple):
         command = typed.strip().lower()
         if command in ((QUIT, RESIGN) if self.game_is_on else (QUIT, INVITE)):
             return command
-        # Whatever blanks were typed, one space follows the move.
+        # Whatever blanks were typed, one space parts a move from its words.
         return " ".join(typed.split(maxsplit=1)) if self.game_is_on else typed
 
     def after(self, speaker: str, text: str) -> State:
