@@ -239,8 +239,8 @@ class Chat:
             typed = self._ask(PROMPT)
             command = typed.strip().lower()
             if self._connection.poll():
-                # While ask() waited, nobody watched the connection. It was not the peer's turn, so
-                # whatever has come ends the chat.
+                # Nobody watched the connection while ask() waited. It is not the peer's turn, so
+                # what came ends the chat.
                 if command not in ("", QUIT, HELP):
                     self._tell(NOT_SENT)
                 self._receive_message()
@@ -309,8 +309,8 @@ class Chat:
 
     def _lost_connection_error(self) -> ChatError:
         sentence = f"the connection to the {self._peer} was lost"
-        waits_for_the_first = self._me == SERVER and not self._has_heard
-        if self._state.turn == self._peer and not waits_for_the_first:
+        # In the peer's turn, this end has spoken, except for a server that has heard nothing yet.
+        if self._state.turn == self._peer and (self._me == CLIENT or self._has_heard):
             sentence += "; your last line may not have arrived"
         # An SSH tunnel accepts a client even if no server runs at its other end.
         if self._me == CLIENT and not self._has_heard:

@@ -80,8 +80,9 @@ def hold_port(family: int, address: tuple[str, int] | tuple[str, int, int, int])
     with socket.socket(family) as holder:
         if os.name != "nt":
             try:
-                # bind() wants SO_REUSEADDR set on all sockets of the port. The accepted one has it
-                # from create_server(). Once it is cleared here, bind() fails for other programs.
+                # bind() wants SO_REUSEADDR set on every socket of the port. The accepted one
+                # inherits it from the listener. Once it is cleared here, bind() fails for other
+                # programs.
                 holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 holder.bind(address)
                 holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
