@@ -397,7 +397,7 @@ def address_text(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
 
 
 def startup_error(what: str, host: str, error: OSError | UnicodeError, advice: str) -> ChatError:
-    """Return the ChatError for a failed start, with advice."""
+    """Return the ChatError for a failed start; ``advice`` is for a host that was found."""
     if isinstance(error, (socket.gaierror, UnicodeError)):  # Unknown, or no valid name.
         return ChatError(f"cannot find the host {host}; check --host")
     return ChatError(f"{what}: {error.strerror or error}; {advice}")  # A timeout has no strerror.

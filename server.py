@@ -54,8 +54,8 @@ def listen(host: str, port: int) -> socket.socket:
     """Return a listening socket, or raise ChatError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
+        # A host is looked up first, as (host, port) has no place for the scope in fe80::1%eth0.
         _, _, _, _, address = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)[0]
-        # In fe80::1%eth0, eth0 is the scope: the address has a place for it, (host, port) has none.
         dual_stack = family == socket.AF_INET6 and socket.has_dualstack_ipv6()  # IPv4 on "::", too
         return socket.create_server(address, family=family, dualstack_ipv6=dual_stack)
     except (OSError, UnicodeError) as error:
@@ -80,9 +80,8 @@ def hold_port(family: int, address: tuple[str, int] | tuple[str, int, int, int])
     with socket.socket(family) as holder:
         if os.name != "nt":
             try:
-                # bind() wants SO_REUSEADDR set on every socket of the port. The accepted one
-                # inherits it from the listener. Once it is cleared here, bind() fails for other
-                # programs.
+                # bind() fails unless this socket and all others on the port have SO_REUSEADDR, as
+                # the accepted one does. Once this one has it no more, other programs' bind() fails.
                 holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 holder.bind(address)
                 holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
