@@ -26,7 +26,7 @@ KEEP_ALIVE_OPTIONS = {
     "TCP_KEEPALIVE": 20,  # the name of TCP_KEEPIDLE on macOS
     "TCP_KEEPINTVL": 5,  # seconds until it asks again
     "TCP_KEEPCNT": 5,  # questions without an answer until the connection is lost
-    "TCP_USER_TIMEOUT": 45_000,  # milliseconds that sent data may go without an answer (Linux)
+    "TCP_USER_TIMEOUT": 45_000,  # milliseconds that sent data may go unacknowledged (Linux)
 }
 
 

@@ -80,8 +80,8 @@ def hold_port(family: int, address: tuple[str, int] | tuple[str, int, int, int])
     with socket.socket(family) as holder:
         if os.name != "nt":
             try:
-                # bind() fails unless this socket and all others on the port have SO_REUSEADDR, as
-                # the accepted one does. Once this one has it no more, other programs' bind() fails.
+                # bind() wants SO_REUSEADDR on each socket of the port. The accepted one inherits it
+                # from the listener. Once this one has it no more, other programs' bind() fails.
                 holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 holder.bind(address)
                 holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
