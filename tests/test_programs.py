@@ -257,9 +257,8 @@ class ArgumentsTest(unittest.TestCase):
     @unittest.skipIf(os.name == "nt", "Windows starts no program without these streams")
     def test_without_standard_input_output_or_error_a_program_does_not_begin(self):
         told = "server.py: error: standard input, output and error must be open\n"
-        for stream in (0, 1, 2):
-            command = ("server.py", "--port", "0")
-            done = programs.run(*command, preexec_fn=lambda stream=stream: os.close(stream))
+        for fd in (0, 1, 2):
+            done = programs.run("server.py", "--port", "0", preexec_fn=lambda fd=fd: os.close(fd))
             self.assertNotIn("Listening", done.stdout)
-            if stream != 2:
+            if fd != 2:
                 self.assertEqual((done.returncode, done.stderr.endswith(told)), (2, True))
